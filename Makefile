@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# `make test` checks everything, as root on Debian 12 or 13; `make check` is the part that needs no machine.
+
+# Debian's own interpreter: the libraries acmed runs with are those of the distribution.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/acmed
+VENV := $(CACHE)/venv
+PYTHON := $(VENV)/bin/python3
+READY := $(VENV)/ready
+export PYTHONDONTWRITEBYTECODE := 1
+
+CODE := $(wildcard acmed bench tests)
+FAST := $(wildcard tests/unit tests/units tests/bus)
+
+.PHONY: check lint test deb demo demo-shell bench roots clean setup
+
+check: lint
+	$(PYTHON) -m pytest $(FAST)
+
+lint: $(READY)
+	$(VENV)/bin/ruff check --no-cache $(CODE)
+	$(VENV)/bin/ruff format --no-cache --check $(CODE)
+	$(VENV)/bin/mypy --cache-dir=$(CACHE)/mypy $(CODE)
+
+test: lint deb
+	$(PYTHON) -m pytest $(FAST) tests/system
+
+deb: $(READY)
+	$(PYTHON) -m tests.machine build-deb
+
+demo: deb
+	$(PYTHON) -m tests.machine.demo
+
+demo-shell: deb
+	$(PYTHON) -m tests.machine.demo --shell
+
+bench: deb
+	$(PYTHON) -m bench
+
+roots: $(READY)
+	$(PYTHON) -m tests.machine build-roots
+
+clean:
+	rm -rf dist build $(VENV) $(CACHE)/mypy
+
+setup:
+	tools/setup
+
+$(READY): tools/requirements.txt | setup
+	rm -rf $(VENV)
+	/usr/bin/python3 -m venv --system-site-packages $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement tools/requirements.txt
+	touch $@

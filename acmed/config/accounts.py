@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""[account.NAME]: an account at a CA."""
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from acmed.config import schema
+from acmed.config.model import DIRECTORIES, Account, Problem, origin
+from acmed.config.section import Section
+from acmed.config.table import Table
+from acmed.config.values import absolute_path
+from acmed.config.words import did_you_mean, listed, quoted, title
+from acmed.names import InvalidName, dns_name, object_name
+
+# What needs no escape in a mailto URL (RFC 6068 section 2), without what a URL or a list of addresses would give a
+# meaning: RFC 8555 section 7.3 allows one address and no header fields.
+_MAIL_USER = re.compile(r"[A-Za-z0-9.!$'*+=_~-]{1,64}")
+# No blanks, control characters, or characters that a URL must escape; urlsplit would drop some of them silently.
+_URL = re.compile(r"[!#-;=?-\[\]_a-z~]{1,2000}")
+
+
+def account(name: str, table: Table, problems: list[Problem]) -> Account | None:
+    """The account, or None where it has a problem."""
+    section = Section(table, title("account", name), schema.ACCOUNT, problems)
+    try:
+        object_name(name)
+    except InvalidName as error:
+        section.refuse("", str(error), "rename the table")
+    directory = _directory(section)
+    uri = _uri(section, directory)
+    contact = _contact(section)
+    ca_file = absolute_path(section, "ca-file")
+    proxy = _proxy(section)
+    if section.broken or directory is None:
+        return None
+    return Account(name, directory, contact, uri, Path(ca_file) if ca_file else None, proxy)
+
+
+def _directory(section: Section) -> str | None:
+    if not section.has("directory"):
+        section.missing("directory", 'directory = "letsencrypt-staging"')
+        return None
+    text = section.text("directory")
+    if text is None or text in DIRECTORIES:
+        return DIRECTORIES.get(text or "")
+    if "/" not in text:
+        allowed = f"allowed are {listed(DIRECTORIES)} and https URLs"
+        section.wrong("directory", f"is {quoted(text)}; {allowed}", did_you_mean(text, DIRECTORIES))
+        return None
+    return text if _is_https(section, "directory", text) else None
+
+
+def _uri(section: Section, directory: str | None) -> str | None:
+    text = section.text("uri")
+    if text is None or not _is_https(section, "uri", text):
+        return None
+    if directory is not None and origin(text) != origin(directory):
+        what = f"{quoted(text)} is not at the CA of 'directory', {quoted(directory)}"
+        section.wrong("uri", what, "remove 'uri' where the account moves to another CA; it is found again")
+    return text
+
+
+def _is_https(section: Section, key: str, text: str) -> bool:
+    """Whether it is an https URL; refused if not."""
+    try:
+        if "@" in text:
+            raise ValueError
+        origin(text if _URL.fullmatch(text) else "")
+    except ValueError:
+        section.wrong(key, _bad_url(text, "https://ca.example.com/directory"))
+        return False
+    return True
+
+
+def _contact(section: Section) -> tuple[str, ...]:
+    """The contacts as mailto URLs."""
+    found = []
+    for index, text in enumerate(section.texts("contact", '["admin@example.com"]') or ()):
+        try:
+            found.append(_mailto(text))
+        except ValueError:
+            allowed = "allowed are mail addresses and mailto: URLs with one address each"
+            section.wrong("contact", f"has {quoted(text)}; {allowed}", index=index)
+    return tuple(found)
+
+
+def _mailto(text: str) -> str:
+    """Raises ValueError."""
+    user, at, domain = text.removeprefix("mailto:").rpartition("@")
+    if not at or not _MAIL_USER.fullmatch(user) or domain.startswith("*."):
+        raise ValueError
+    return f"mailto:{user}@{dns_name(domain)}"
+
+
+def _proxy(section: Section) -> str | None:
+    """http://HOST:PORT, without a final slash."""
+    text = section.text("proxy")
+    if text is None:
+        return None
+    try:
+        parts = urlsplit(text if _URL.fullmatch(text) else "")
+        named = parts.scheme == "http" and parts.hostname and parts.port != 0
+        if not named or parts.path.strip("/") or parts.query or parts.fragment or "@" in text:
+            raise ValueError
+    except ValueError:
+        section.wrong("proxy", _bad_url(text, "http://proxy.example.com:3128"))
+        return None
+    return text.rstrip("/")
+
+
+def _bad_url(text: str, example: str) -> str:
+    """What is wrong with a URL. One that may have a password in it is not repeated."""
+    shown = "has an '@' in it" if "@" in text else f"is {quoted(text)}"
+    return f"{shown}; it must be a URL such as {example}, without user or password"

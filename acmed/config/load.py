@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Reads the whole configuration. What is wrong is told, and never stops what is right."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from acmed.config import accounts, schema, services, settings
+from acmed.config.certificates import Context, certificate
+from acmed.config.document import Document, Refused, files, read
+from acmed.config.model import Certificate, Configuration, Problem
+from acmed.config.table import Table, Tables
+from acmed.config.values import Names
+from acmed.names import InvalidName, object_name
+
+ETC = Path("/etc/acmed")
+USR = Path("/usr/lib/acmed")
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """problems has all that is wrong, with that of each broken certificate; tables knows where each key came from."""
+
+    configuration: Configuration
+    problems: tuple[Problem, ...]
+    tables: Tables = field(default_factory=Tables, repr=False, compare=False)
+
+
+def load(etc: Path = ETC, usr: Path = USR) -> Loaded:
+    """usr/services.d/*.toml, etc/acmed.toml, etc/acmed.toml.d/*.toml, then etc/certificates.d/NAME.toml.
+
+    Where a table is in several of the first, a key's value is that of the last file that has it. Never raises: what
+    cannot be used is left out, with a Problem. A file or directory that is not there is empty.
+    """
+    problems: list[Problem] = []
+    tables = _tables(etc, usr, problems)
+    found_accounts = _each(tables.account, accounts.account, problems)
+    found_services = _each(tables.service, services.service, problems)
+    account_names = _names(tables.account, found_accounts)
+    service_names = _names(tables.service, found_services)
+    defaults = settings.defaults(tables, account_names, service_names, problems)
+    firewall = settings.firewall(tables, problems)
+    log_levels = settings.log_levels(tables, problems)
+    http01 = settings.http01(tables, problems)
+    context = Context(defaults, account_names, found_services, service_names)
+    found, broken = _certificates(etc, tables, context, problems)
+    configuration = Configuration(
+        defaults.account, firewall, log_levels, http01, found_accounts, found_services, found, broken
+    )
+    return Loaded(configuration, tuple(problems), tables)
+
+
+def _tables(etc: Path, usr: Path, problems: list[Problem]) -> Tables:
+    tables = Tables()
+    for path in _files(usr / "services.d", problems):
+        if document := _document(path, usr, problems):
+            tables.add(document, ("service",), problems)
+    for path in [etc / "acmed.toml", *_files(etc / "acmed.toml.d", problems)]:
+        if document := _document(path, etc, problems):
+            tables.add(document, schema.TOP, problems)
+    return tables
+
+
+def _files(directory: Path, problems: list[Problem]) -> list[Path]:
+    try:
+        return files(directory)
+    except Refused as refusal:
+        problems.append(refusal.problem)
+        return []
+
+
+def _document(path: Path, root: Path, problems: list[Problem]) -> Document | None:
+    try:
+        return read(path, root)
+    except FileNotFoundError:
+        return None
+    except Refused as refusal:
+        problems.append(refusal.problem)
+        return None
+
+
+def _each(
+    tables: dict[str, Table], parse: Callable[[str, Table, list[Problem]], Part | None], problems: list[Problem]
+) -> dict[str, Part]:
+    """What could be made of each table."""
+    parts = ((name, parse(name, table, problems)) for name, table in tables.items())
+    return {name: part for name, part in parts if part is not None}
+
+
+def _names(tables: Iterable[str], found: Iterable[str]) -> Names:
+    return Names(frozenset(found), frozenset(tables) - frozenset(found))
+
+
+def _certificates(
+    etc: Path, tables: Tables, context: Context, problems: list[Problem]
+) -> tuple[dict[str, Certificate], dict[str, tuple[Problem, ...]]]:
+    """The certificates, and the problems of those that are broken. A file whose name is none is a problem only."""
+    found: dict[str, Certificate] = {}
+    broken: dict[str, tuple[Problem, ...]] = {}
+    for path in _files(etc / "certificates.d", problems):
+        try:
+            name = object_name(path.stem)
+        except InvalidName as error:
+            problems.append(Problem(path, 0, f"the file's name is a certificate's name: {error}", "rename the file"))
+            continue
+        own: list[Problem] = []
+        document = _document(path, etc, own)
+        if document is not None:
+            tables.certificate[name] = Table.of(document)
+            result = certificate(name, tables.certificate[name], context, own)
+            if result is not None:
+                found[name] = result
+        if own:
+            broken[name] = tuple(own)
+            problems += own
+    return found, broken

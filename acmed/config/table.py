@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The tables of acmed.toml and its drop-ins, laid over each other, with where each key came from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from acmed.config.document import Document
+from acmed.config.locate import Key
+from acmed.config.model import Problem
+from acmed.config.words import kind_of, quoted, unknown_key
+
+_NAMED = ("account", "service")
+_PLAIN = ("defaults", "log-level", "http01")
+_EXAMPLES = {
+    "account": "[account.letsencrypt]",
+    "service": "[service.nginx]",
+    "defaults": "[defaults]",
+    "log-level": "[log-level]",
+    "http01": "[http01]",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A key in a file."""
+
+    document: Document
+    key: Key
+
+    @property
+    def path(self) -> Path:
+        return self.document.path
+
+    @property
+    def line(self) -> int:
+        return self.document.line(self.key)
+
+    def problem(self, message: str, hint: str = "", index: int | None = None) -> Problem:
+        """A problem with this key, or with one element of its array."""
+        key = self.key if index is None else (*self.key, index)
+        return Problem(self.path, self.document.line(key), message, hint)
+
+
+@dataclass
+class Table:
+    """One table. A key's value is taken whole from the last file that has the key; place is the table's last one."""
+
+    place: Place
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def overlay(self, place: Place, values: dict[str, Any]) -> None:
+        self.place = place
+        for key, value in values.items():
+            self.values[key] = value
+            self.places[key] = Place(place.document, (*place.key, key))
+
+    @classmethod
+    def of(cls, document: Document) -> "Table":
+        """A whole file as one table."""
+        table = cls(Place(document, ()))
+        table.overlay(table.place, document.data)
+        return table
+
+
+@dataclass
+class Tables:
+    """All tables of acmed.toml, its drop-ins and services.d, and those that the certificates' files are.
+
+    plain has the keys above the first table under "".
+    """
+
+    plain: dict[str, Table] = field(default_factory=dict)
+    account: dict[str, Table] = field(default_factory=dict)
+    service: dict[str, Table] = field(default_factory=dict)
+    certificate: dict[str, Table] = field(default_factory=dict)
+
+    def add(self, document: Document, allowed: Iterable[str], problems: list[Problem]) -> None:
+        """Lays a file over what was read before, and adds what it has at the wrong place to problems."""
+        for key, value in document.data.items():
+            place = Place(document, (key,))
+            if key not in allowed:
+                problems.append(place.problem(*unknown_key(key, "", tuple(allowed))))
+            elif key in _NAMED:
+                self._add_named(key, place, value, problems)
+            elif key in _PLAIN:
+                self._overlay(self.plain, key, place, value, problems)
+            else:
+                self._overlay(self.plain, "", Place(document, ()), {key: value}, problems)
+
+    def _add_named(self, key: str, place: Place, value: Any, problems: list[Problem]) -> None:
+        """The tables below [account] or [service]."""
+        if not isinstance(value, dict):
+            problems.append(_no_table(place, value))
+            return
+        named = self.account if key == "account" else self.service
+        for name, inner in value.items():
+            self._overlay(named, name, Place(place.document, (key, name)), inner, problems)
+
+    def _overlay(self, tables: dict[str, Table], name: str, place: Place, value: Any, problems: list[Problem]) -> None:
+        if not isinstance(value, dict):
+            problems.append(_no_table(place, value))
+            return
+        tables.setdefault(name, Table(place)).overlay(place, value)
+
+
+def _no_table(place: Place, value: Any) -> Problem:
+    key = ".".join(map(str, place.key))
+    hint = f"write a table, as in {_EXAMPLES[str(place.key[0])]}"
+    return place.problem(f"{quoted(key)} must be a table, not {kind_of(value)}", hint)

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What `acmectl config check` finds on the host."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from acmed.config import Problem, delivery, sandbox
+from acmed.config.check import check
+from tests.unit.config.place import NGINX, STAGING, Place
+
+GOOD = 'names = ["www.example.com"]\nservices = ["nginx"]\n'
+
+
+def _line(problem: Problem) -> tuple[str, int, str, str, bool]:
+    return problem.path.name, problem.line, problem.message, problem.hint, problem.note
+
+
+def _keys(tmp_path: Path, *accounts: str) -> Path:
+    directory = tmp_path / "acmed.accounts"
+    directory.mkdir()
+    for account in accounts:
+        (directory / account).write_text("sealed")
+    return directory
+
+
+def _certificate_pem(tmp_path: Path) -> str:
+    path = tmp_path / "ca.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=CA -keyout /dev/null -out"
+    subprocess.run([*command.split(), path], check=True, capture_output=True)
+    return path.read_text()
+
+
+def test_good(tmp_path: Path) -> None:
+    webroot = tmp_path / "www"
+    webroot.mkdir()
+    ca = tmp_path / "bundle.pem"
+    ca.write_text(f"# Zertifizierungsstelle für Tests\n{_certificate_pem(tmp_path)}")
+    ca.chmod(0o644)
+    main = f'[http01]\nmode = "webroot"\nwebroot = "{webroot}"\n{STAGING}ca-file = "{ca}"\n'
+    place = Place(tmp_path, main, NGINX + 'group = "root"\n')
+    place.write("certificates.d/www.toml", GOOD)
+    assert check(place.load(), _keys(tmp_path, "staging", "other")) == ()
+
+
+def test_nothing_configured(tmp_path: Path) -> None:
+    assert check(Place(tmp_path, "", "").load(), tmp_path / "nothing") == ()
+
+
+def test_group(tmp_path: Path) -> None:
+    place = Place(tmp_path, shipped=NGINX + 'group = "no-such-group"\n')
+    assert check(place.load(), _keys(tmp_path, "staging")) == (), "no certificate uses it"
+    place.write("certificates.d/www.toml", GOOD)
+    place.write("certificates.d/www2.toml", GOOD)
+    assert list(map(_line, check(place.load(), tmp_path / "acmed.accounts"))) == [
+        (
+            "shipped.toml",
+            3,
+            "there is no group 'no-such-group' here, and www, www2 would give it the private key",
+            "install what makes the group, or remove 'nginx' from their 'services'",
+            False,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "fault"),
+    [
+        (None, 0o644, "cannot be read: No such file or directory"),
+        ("", 0o644, "has no certificates in PEM format in it"),
+        ("nothing\n", 0o644, "has no certificates in PEM format that can be read"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 0o644, "has no certificates in PEM format"),
+        ("good", 0o600, "must be readable by all users (chmod a+r): acme-clientd has a user of its own"),
+    ],
+)
+def test_ca_file(tmp_path: Path, content: str | None, mode: int, fault: str) -> None:
+    ca = tmp_path / "bundle.pem"
+    if content is not None:
+        ca.write_text(_certificate_pem(tmp_path) if content == "good" else content)
+        ca.chmod(mode)
+    place = Place(tmp_path, f'{STAGING}ca-file = "{ca}"\n')
+    [problem] = check(place.load(), _keys(tmp_path, "staging"))
+    assert (problem.path, problem.line, problem.hint) == (place.etc / "acmed.toml", 3, "")
+    assert problem.message.startswith(f"{ca} {fault}")
+
+
+def test_ca_file_that_is_a_directory(tmp_path: Path) -> None:
+    place = Place(tmp_path, f'{STAGING}ca-file = "{tmp_path}"\n')
+    [problem] = check(place.load(), _keys(tmp_path, "staging"))
+    assert problem.message == f"{tmp_path} is not a plain file"
+
+
+def test_webroot(tmp_path: Path) -> None:
+    webroot = tmp_path / "www"
+    place = Place(tmp_path, f'[http01]\nmode = "webroot"\nwebroot = "{webroot}"\n')
+    hint = "it is the web server's document root"
+    expected = ("acmed.toml", 3, f"the directory {webroot} is not there", hint, False)
+    assert list(map(_line, check(place.load(), tmp_path))) == [expected]
+    webroot.write_text("")
+    [problem] = check(place.load(), tmp_path)
+    assert problem.message == f"{webroot} is not a directory"
+
+
+def test_webroot_without_its_mode_is_a_note(tmp_path: Path) -> None:
+    place = Place(tmp_path, '[http01]\nwebroot = "/var/www"\n')
+    message = "'webroot' has no effect: the mode of [http01] is 'standalone'"
+    assert list(map(_line, check(place.load(), tmp_path))) == [("acmed.toml", 2, message, "", True)]
+
+
+def test_account_without_a_key(tmp_path: Path) -> None:
+    place = Place(
+        tmp_path, f"""{STAGING}contact = ["it's@example.com"]\n[account.ca]\ndirectory = "https://ca.example/?a&b"\n"""
+    )
+    keys = _keys(tmp_path)
+    (keys / "ca").touch()
+    hints = [
+        "make an account with a new key, or seal the key that you have (PKCS#8 in PEM format):\n"
+        f"acmectl account add {options} --agree-tos\n"
+        f"systemd-creds encrypt --name=account_{name} KEY.pem {keys}/{name}"
+        for name, options in (
+            ("staging", """staging --directory letsencrypt-staging --contact 'it'"'"'s@example.com'"""),
+            ("ca", "ca --directory 'https://ca.example/?a&b'"),
+        )
+    ]
+    assert list(map(_line, check(place.load(), keys))) == [
+        ("acmed.toml", 1, f"account 'staging' has no key: {keys}/staging is missing", hints[0], False),
+        ("acmed.toml", 4, f"account 'ca' has no key: {keys}/ca is empty", hints[1], False),
+    ]
+    assert len(check(place.load(), tmp_path / "nothing")) == 2
+
+
+def test_keys_that_are_not_to_be_seen_are_a_note(tmp_path: Path) -> None:
+    """As for a user without rights: here, because it is no directory."""
+    keys = tmp_path / "keys"
+    keys.write_text("")
+    message = "whether each account has a key is not checked: Not a directory"
+    assert list(map(_line, check(Place(tmp_path).load(), keys))) == [("keys", 0, message, "check as root", True)]
+
+
+def test_wildcard(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.write("certificates.d/www.toml", '\nnames = ["*.example.com"]')
+    message = "'*.example.com' is a wildcard, which cannot be validated by http-01"
+    expected = ("www.toml", 2, message, "list the names one by one", False)
+    assert list(map(_line, check(place.load(), _keys(tmp_path, "staging")))) == [expected]
+
+
+def _with_files(tmp_path: Path, files: str, *names: str) -> Place:
+    place = Place(tmp_path, shipped=f"{NGINX}files = {{ {files} }}\n")
+    for name in names:
+        place.write(f"certificates.d/{name}.toml", GOOD)
+    return place
+
+
+def test_files_where_the_unit_may_write(tmp_path: Path) -> None:
+    place = _with_files(tmp_path, 'combined = "/usr/bin/{name}.pem"', "www")
+    for writable in ((Path("/usr"),), (Path("/nothing"), Path("/usr/bin")), (Path("/bin/"),), (Path("/"),), None):
+        assert delivery.files(place.load(), writable) == []
+
+
+def test_files_where_the_unit_may_not_write(tmp_path: Path) -> None:
+    place = _with_files(tmp_path, 'combined = "/usr/bin/{name}.pem", cert = "/usr/lib/{name}"', "www", "www2")
+    hint = (
+        "write this to /etc/systemd/system/acme-privd.service.d/nginx.conf, then run: systemctl daemon-reload\n"
+        "[Service]\n"
+        "ReadWritePaths=-/usr/bin -/usr/lib"
+    )
+    message = "[service.nginx] has files in /usr/bin, /usr/lib, where acme-privd.service may not write"
+    problems = delivery.files(place.load(), (Path("/var/lib/acme"), Path("/usr/bi")))
+    assert list(map(_line, problems)) == [("shipped.toml", 3, message, hint, False)]
+    assert str(problems[0]).splitlines()[-1] == "    ReadWritePaths=-/usr/bin -/usr/lib"
+    assert delivery.files(_with_files(tmp_path / "unused", 'cert = "/usr/bin/x"').load(), ()) == []
+
+
+def test_drop_in_is_enough(tmp_path: Path) -> None:
+    """What the hint says to paste, read as systemd would, makes the problem go away; also for odd paths."""
+    directory = tmp_path / "a b%c'd"
+    (directory / "www").mkdir(parents=True)
+    place = _with_files(tmp_path, f'cert = "{directory}/{{name}}/x.pem", key = 1'.removesuffix(", key = 1"), "www")
+    [problem] = [p for p in delivery.files(place.load(), ()) if "\n" in p.hint]
+    units = tmp_path / "root/systemd/system"
+    (units / f"{sandbox.UNIT}.d").mkdir(parents=True)
+    (units / sandbox.UNIT).write_text("[Service]\nReadWritePaths=/var/lib/acme\n")
+    (units / f"{sandbox.UNIT}.d/nginx.conf").write_text(problem.hint.split("\n", 1)[1])
+    writable = sandbox.from_files((tmp_path / "root",))
+    assert writable == (Path("/var/lib/acme"), directory)
+    assert [p for p in delivery.files(place.load(), writable) if "\n" in p.hint] == []
+
+
+def test_directory_of_files(tmp_path: Path) -> None:
+    missing, other, plain = tmp_path / "missing", tmp_path / "other", tmp_path / "plain"
+    other.mkdir()
+    plain.write_text("")
+    if os.geteuid() == 0:
+        os.chown(other, 65534, 65534)
+    files = f'cert = "{missing}/x", chain = "{other}/x", fullchain = "{plain}/x", combined = "/usr/bin"'
+    owner = other.stat().st_uid
+    override = "where acme-privd.service may not write: it has no right to override"
+    assert [_line(problem)[2:4] for problem in delivery.files(_with_files(tmp_path, files, "www").load(), None)] == [
+        (f"the directory {missing} is not there", f"mkdir -p {missing}"),
+        (f"{other} belongs to user {owner}, {override}", f"chown root {other}"),
+        (f"{plain} is not a directory", ""),
+        ("/usr/bin is a directory, and must be the path of a file", "such as /usr/bin/{name}.pem"),
+    ]
+
+
+def test_files_where_the_unit_does_not_look(tmp_path: Path) -> None:
+    place = _with_files(tmp_path, 'cert = "/var/tmp/{name}.pem", chain = "/var/tmpx/{name}.pem"')
+    message = "/var/tmp/{name}.pem is in /var/tmp, which acme-privd.service does not see"
+    expected = ("shipped.toml", 3, message, "use a directory such as /etc/NAME", False)
+    assert list(map(_line, check(place.load(), _keys(tmp_path, "staging")))) == [expected]
+
+
+def test_file_of_two_certificates(tmp_path: Path) -> None:
+    place = _with_files(tmp_path, 'cert = "/usr/bin/x.pem", chain = "/usr/bin/{name}.pem"', "one", "two")
+    message = "/usr/bin/x.pem is written for certificate one (service nginx) and certificate two (service nginx)"
+    expected = [("shipped.toml", 3, message, "put {name} into the path", False)]
+    assert list(map(_line, delivery.files(place.load(), None))) == expected
+
+
+def test_unit_files(tmp_path: Path) -> None:
+    """The first file of a name counts, drop-ins in the order of their names; an empty assignment forgets the others."""
+    low, high = tmp_path / "low/systemd/system", tmp_path / "high/systemd/system"
+    search = (tmp_path / "high", tmp_path / "low")
+    assert sandbox.from_files(search) is None
+    for path, text in (
+        (
+            low / sandbox.UNIT,
+            "[Unit]\nReadWritePaths=/not\n[Service]\nReadWritePaths=/a -/b\nReadWritePaths = +/c \\\n /d\n",
+        ),
+        (low / "service.d/20-x.conf", "[Service]\nReadWritePaths=/hidden\n"),
+        (low / "acme-.service.d/20-x.conf", "[Service]\n# ReadWritePaths=/comment\nReadWritePaths=/all-acme\n"),
+        (low / f"{sandbox.UNIT}.d/10-x.conf", "[Service]\nReadWritePaths=/hidden\n"),
+        (high / f"{sandbox.UNIT}.d/10-x.conf", '[Service]\nReadWritePaths="-/with blank" /e%%f\n'),
+        (high / f"{sandbox.UNIT}.d/readme", "[Service]\nReadWritePaths=/no\n"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    expected = ("/a", "/b", "/c", "/d", "/with blank", "/e%f", "/all-acme")
+    assert sandbox.from_files(search) == tuple(map(Path, expected))
+    (high / f"{sandbox.UNIT}.d/15-reset.conf").write_text("[Service]\nReadWritePaths=\n")
+    assert sandbox.from_files(search) == (Path("/all-acme"),)
+
+
+def test_printed_problem() -> None:
+    path = Path("/etc/acmed/acmed.toml")
+    assert str(Problem(path, 3, "wrong")) == "/etc/acmed/acmed.toml:3: wrong"
+    assert str(Problem(path, 0, "wrong", "do this")) == "/etc/acmed/acmed.toml: wrong (do this)"
+    assert str(Problem(path, 1, "seen", note=True)) == "/etc/acmed/acmed.toml:1: note: seen"
+    assert (
+        str(Problem(path, 1, "wrong", "paste:\n[x]\ny")) == "/etc/acmed/acmed.toml:1: wrong\n    paste:\n    [x]\n    y"
+    )

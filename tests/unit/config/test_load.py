@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a good configuration means, how files are laid over each other, and that nothing makes load() fail."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from acmed.config import Account, Certificate, Http01, Service, load, schema
+from acmed.config.model import Action, Http01Mode, KeyType
+from acmed.names import Identifier
+from tests.unit.config.place import NGINX, STAGING, Place
+
+ROOT = Path(__file__).parents[3]
+
+FULL = """
+firewall = "off"
+
+[defaults]
+account = "own"
+key-type = "ecdsa-p384"
+reuse-key = true
+services = ["nginx"]
+
+[log-level]
+acme-keyd = "debug"
+
+[http01]
+mode = "webroot"
+webroot = "/var/www/html"
+
+[account.own]
+directory = "https://ca.example:14000/dir"
+contact = ["admin@example.com", "mailto:ops@bücher.example"]
+uri = "https://ca.example:14000/acct/1"
+ca-file = "/etc/acmed/ca/own.pem"
+proxy = "http://proxy.example:3128/"
+
+[account.production]
+directory = "letsencrypt"
+
+[service.own]
+units = ["own@a.service", "other.socket"]
+action = "restart"
+group = "Debian-exim"
+mode = "0440"
+files = { combined = "/etc/own/{name}/all.pem" }
+"""
+
+
+def test_all_of_it(tmp_path: Path) -> None:
+    place = Place(tmp_path, FULL)
+    path = place.write("certificates.d/www.toml", 'names = ["WWW.Bücher.example.", "192.0.2.1", "2001:DB8::0"]')
+    other = place.write(
+        "certificates.d/other.toml",
+        'names = ["*.example.com"]\naccount = "production"\nkey-type = "rsa-2048"\nreuse-key = false\nservices = []',
+    )
+    loaded = place.load()
+    assert loaded.problems == ()
+    configuration = loaded.configuration
+    assert configuration.default_account == "own"
+    assert configuration.firewall is False
+    assert configuration.log_level("acme-keyd") == "debug"
+    assert configuration.log_level("acmed") == "info"
+    assert configuration.http01 == Http01(Http01Mode.WEBROOT, Path("/var/www/html"))
+    assert configuration.accounts["own"] == Account(
+        "own",
+        "https://ca.example:14000/dir",
+        ("mailto:admin@example.com", "mailto:ops@xn--bcher-kva.example"),
+        "https://ca.example:14000/acct/1",
+        Path("/etc/acmed/ca/own.pem"),
+        "http://proxy.example:3128",
+    )
+    assert configuration.accounts["production"].directory == "https://acme-v02.api.letsencrypt.org/directory"
+    assert configuration.services["own"] == Service(
+        "own",
+        ("own@a.service", "other.socket"),
+        Action.RESTART,
+        "Debian-exim",
+        0o440,
+        {"combined": "/etc/own/{name}/all.pem"},
+    )
+    assert configuration.services["own"].targets("www") == {"combined": Path("/etc/own/www/all.pem")}
+    assert configuration.certificates == {
+        "other": Certificate(
+            "other", other, (Identifier("dns", "*.example.com"),), "production", KeyType.RSA_2048, False, ()
+        ),
+        "www": Certificate(
+            "www",
+            path,
+            (
+                Identifier("dns", "www.xn--bcher-kva.example"),
+                Identifier("ip", "192.0.2.1"),
+                Identifier("ip", "2001:db8::"),
+            ),
+            "own",
+            KeyType.ECDSA_P384,
+            True,
+            ("nginx",),
+        ),
+    }
+
+
+def test_only_account_is_the_default(tmp_path: Path) -> None:
+    assert Place(tmp_path).load().configuration.default_account == "staging"
+
+
+def test_account_named_default_is_the_default(tmp_path: Path) -> None:
+    """So that adding an account takes none from the certificates that there are."""
+    place = Place(tmp_path, STAGING + STAGING.replace("staging]", "default]") + "[account.broken]\n")
+    assert place.load().configuration.default_account == "default"
+    place.write("acmed.toml.d/x.toml", '[defaults]\naccount = "staging"\n')
+    assert place.load().configuration.default_account == "staging"
+
+
+def test_later_files_override_key_by_key(tmp_path: Path) -> None:
+    place = Place(tmp_path, NGINX.replace("nginx.service", "main.service"), NGINX + 'group = "shipped"\n')
+    place.write(
+        "acmed.toml.d/10-a.toml", '[service.nginx]\naction = "restart"\nfiles = { cert = "/a", chain = "/b" }\n'
+    )
+    place.write("acmed.toml.d/9-b.toml", 'firewall = "off"\n[service.nginx]\nfiles = { cert = "/c" }\n')
+    place.write("acmed.toml.d/not-read", "broken")
+    loaded = place.load()
+    assert loaded.problems == ()
+    assert loaded.configuration.services["nginx"] == Service(
+        "nginx", ("main.service",), Action.RESTART, "shipped", 0o640, {"cert": "/c"}
+    )
+    assert loaded.configuration.firewall is False
+
+
+def test_problem_is_shown_in_the_file_that_has_the_key(tmp_path: Path) -> None:
+    place = Place(tmp_path, "[account.ca]\ndirectory = 1\n")
+    place.write("acmed.toml.d/account-ca.toml", '\n[account.ca]\nuri = "https://ca.example/1"\n')
+    assert [(file, line) for file, line, _, _ in place.problems()] == [("acmed.toml", 2)]
+
+
+def test_random_files_never_raise(tmp_path: Path) -> None:
+    """TOML of the right kind with values of all kinds, and texts with a piece torn out."""
+    generator = random.Random(9773)
+    place = Place(tmp_path)
+    good = place.write("certificates.d/good.toml", 'names = ["www.example.com"]\naccount = "kept"\n')
+    (place.usr / "services.d/shipped.toml").unlink()
+    place.write("acmed.toml.d/kept.toml", STAGING.replace("staging]", "kept]"))
+    for _ in range(400):
+        place.write("acmed.toml", _torn(generator, _random_main(generator)))
+        text = "\n".join(_assignments(generator, schema.CERTIFICATE))
+        place.write("certificates.d/random.toml", _torn(generator, text))
+        loaded = place.load()
+        for problem in loaded.problems:
+            assert problem.message
+            assert "\n" not in str(problem)
+            assert problem.path.is_relative_to(tmp_path)
+            assert 0 <= problem.line <= problem.path.read_text().count("\n") + 1
+        if "kept" in loaded.configuration.accounts:
+            broken = loaded.configuration.broken.get("good", ())
+            assert "good" in loaded.configuration.certificates or all("[defaults]" in p.message for p in broken)
+        assert all(problem.path == good for problem in loaded.configuration.broken.get("good", ()))
+
+
+def test_two_hundred_certificates_are_loaded_at_once(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    for number in range(200):
+        names = f'names = ["a{number}.example.com", "b{number}.example.com"]\n'
+        place.write(f"certificates.d/c{number}.toml", names + 'key-type = "rsa-2048"\nservices = ["nginx"]\n')
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        loaded = place.load()
+        times.append(time.process_time() - start)
+    assert min(times) < 0.1  # of the processor, whatever else runs here
+    assert len(loaded.configuration.certificates) == 200
+
+
+def test_import_is_cheap() -> None:
+    """The daemons that start for one call do not pay for what only a mistake or `config check` needs."""
+    heavy = "asyncio ssl subprocess difflib cryptography acme josepy dbus_next email http urllib.request".split()
+    code = f"import sys; import acmed.config; print([name for name in {heavy} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_installed_places_are_the_default() -> None:
+    assert load.__defaults__ == (Path("/etc/acmed"), Path("/usr/lib/acmed"))
+
+
+def _random_main(generator: random.Random) -> str:
+    lines = _assignments(generator, ("firewall", "defaults", "account"), 2)
+    for title, keys in schema.TABLES.items():
+        for number in range(generator.randrange(3) if "NAME" in title else generator.randrange(2)):
+            if title:
+                lines += [title.replace("NAME", f"{_word(generator)}{number}"), *_assignments(generator, keys)]
+    return "\n".join(lines)
+
+
+def _assignments(generator: random.Random, keys: tuple[str, ...], most: int = 6) -> list[str]:
+    chosen = {generator.choice([*keys, _word(generator)]) for _ in range(generator.randrange(most))}
+    return [f"{key} = {_toml(generator, 0)}" for key in sorted(chosen)]
+
+
+def _toml(generator: random.Random, depth: int) -> Any:
+    words = ["letsencrypt", "kept", "nginx", "auto", "webroot", "0640", "rsa-2048", "/x/{name}", "https://ca.example/"]
+    words += [
+        "www.example.com",
+        "*.example.com",
+        "a@b.example",
+        "http://p:99999",
+        "https://[",
+        "\\u0000",
+        "é",
+        "x" * 300,
+    ]
+    kinds: list[str] = ["1", "-0.5", "true", "inf", "2024-01-01", "1e400", '""', "0x1F", "9" * 30]
+    kinds += [f'"{word}"' for word in words]
+    if depth < 2 and generator.random() < 0.3:
+        inner = [_toml(generator, depth + 1) for _ in range(generator.randrange(4))]
+        if generator.random() < 0.7:
+            return f"[{', '.join(inner)}]"
+        return "{" + ", ".join(f"{key} = {value}" for key, value in zip(schema.FILES, inner, strict=False)) + "}"
+    return generator.choice(kinds)
+
+
+def _word(generator: random.Random) -> str:
+    return generator.choice(["x", "mode-", "unit", "Key", "name_s", "a1", "kept", '"quoted. key"'])
+
+
+def _torn(generator: random.Random, text: str) -> str:
+    if generator.random() < 0.7:
+        return text
+    start = generator.randrange(len(text) + 1)
+    return text[:start] + generator.choice(["", '"', "[", "\\", "\x00", "'''"]) + text[start + generator.randrange(9) :]

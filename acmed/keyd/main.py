@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The daemon's start: credentials and permits in, two sockets out."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from acmed import config, daemon, journal, varlink
+from acmed.keyd.keys import read_credentials
+from acmed.keyd.permits import Permits
+from acmed.keyd.service import KeyService, PermitService
+
+_IDLE = 10.0  # seconds
+
+
+def main() -> None:
+    """Runs until idle or SIGTERM. The unit gives CREDENTIALS_DIRECTORY, RUNTIME_DIRECTORY and both sockets."""
+    configuration = config.load().configuration
+    journal.setup("acme-keyd", configuration.log_level("acme-keyd"))
+    credentials, runtime = os.environ.get("CREDENTIALS_DIRECTORY"), os.environ.get("RUNTIME_DIRECTORY")
+    if not runtime:
+        raise SystemExit("RUNTIME_DIRECTORY is not set: acme-keyd is started by acme-keyd.service.")
+    keys = read_credentials(Path(credentials)) if credentials else {}
+    permits = Permits(Path(runtime) / "permits.json")
+    services = {
+        "key": varlink.Service(varlink.load("org.acmed.Key"), KeyService(configuration.accounts, keys, permits)),
+        "permit": varlink.Service(varlink.load("org.acmed.KeyPermit"), PermitService(configuration.accounts, permits)),
+    }
+    asyncio.run(daemon.serve(services, _IDLE))

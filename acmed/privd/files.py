@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Files that are there whole or not at all, also after a power failure."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_TEMPORARY = ".acmed-new"
+
+
+@dataclass(frozen=True)
+class Access:
+    """A file's group (numeric) and mode. The owner is root, who is us."""
+
+    group: int = -1  # unchanged: ours
+    mode: int = 0o600
+
+
+PRIVATE = Access()
+PUBLIC = Access(mode=0o644)
+
+
+def create(path: Path, content: bytes, access: Access) -> None:
+    """Writes a new file to the disk. Raises OSError, FileExistsError where there is one.
+
+    Nobody else can open it before it has its group and mode; UMask= has no say in them.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        if access.group != -1:
+            os.fchown(descriptor, -1, access.group)
+        os.fchmod(descriptor, access.mode)
+        os.fsync(descriptor)
+
+
+def grant(path: Path, access: Access) -> None:
+    """Gives a file of ours its group and mode. In between, nobody has more than before or after. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, PRIVATE.mode)
+        os.fchown(descriptor, -1, access.group)
+        os.fchmod(descriptor, access.mode)
+    finally:
+        os.close(descriptor)
+
+
+def replace(path: Path, content: bytes, access: Access) -> None:
+    """Puts a file in the place of one that may be there. Raises OSError; then the old one is still there."""
+    temporary = path.with_name(f".{path.name}{_TEMPORARY}")
+    temporary.unlink(missing_ok=True)
+    try:
+        create(temporary, content, access)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Removes a file; not an error where there is none."""
+    path.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def make_directory(path: Path, mode: int) -> None:
+    """Makes a directory and those above it, unless they are there. Raises OSError."""
+    if path.is_dir():
+        return
+    make_directory(path.parent, mode)
+    path.mkdir(exist_ok=True)
+    path.chmod(mode)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Writes the names in a directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(path: Path) -> None:
+    """Removes a directory with all in it; not an error where there is none."""
+    if path.is_symlink() or path.exists():
+        shutil.rmtree(path)
+
+
+@contextmanager
+def kept_on_error(path: Path) -> Iterator[None]:
+    """Puts a file back as it was, or removes it where there was none, when the block raises."""
+    try:
+        before = path.read_bytes()
+    except FileNotFoundError:
+        before = None
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            replace(path, before, PUBLIC)
+        raise

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The directories and sockets that acme-privd works with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from acmed import paths
+from acmed.config import Configuration, load
+from acmed.config.load import ETC, USR
+
+
+@dataclass(frozen=True)
+class Places:
+    """As installed; the tests have their own."""
+
+    etc: Path = ETC
+    usr: Path = USR
+    certificates: Path = paths.CERTIFICATES
+    state: Path = paths.PRIV_STATE
+    credentials: Path = paths.ACCOUNT_CREDENTIALS
+    permit_socket: Path = paths.KEY_PERMIT_SOCKET
+    verify_socket: Path = paths.VERIFY_SOCKET
+
+    def configuration(self) -> Configuration:
+        """What the files say now. Read for each call, so that a change needs no restart."""
+        return load(self.etc, self.usr).configuration
+
+    def certificate_file(self, name: str) -> Path:
+        return self.etc / "certificates.d" / f"{name}.toml"
+
+    def account_file(self, name: str) -> Path:
+        return self.etc / "acmed.toml.d" / f"account-{name}.toml"
+
+    def ca_file(self, name: str) -> Path:
+        return self.etc / "ca" / f"{name}.pem"
+
+    def pending(self, name: str) -> Path:
+        """The request that was made and not yet replaced."""
+        return self.state / "pending" / name
+
+    def sets(self, name: str) -> Path:
+        """The installed set and older ones, each a directory."""
+        return self.state / "sets" / name

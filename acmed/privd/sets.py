@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Installed sets. The master copies are sets/NAME/ID/{privkey,cert,chain,fullchain}.pem and set.json, for root alone;
+what services read is /var/lib/acme/NAME, a link to .NAME.ID beside it.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from acmed import journal
+from acmed.privd import files
+from acmed.privd.places import Places
+
+KEPT = 5
+_DIRECTORY_MODE = 0o700
+
+# <time of the installation>-<serial number, its first digits>. The capitals tell it from a certificate's name.
+_ID = r"\d{8}T\d{6}Z-[0-9a-f]{1,16}"
+
+
+@dataclass(frozen=True)
+class Set:
+    """set.json. serial_number, fingerprint and chain_sha256 (of the fullchain.pem) are hexadecimal; times are in
+    microseconds since the epoch.
+    """
+
+    id: str
+    request: str
+    account: str
+    key_type: str
+    serial_number: str
+    issuer: str
+    fingerprint: str
+    not_before: int
+    not_after: int
+    chain_sha256: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """The four files, PEM. chain is empty where the leaf came alone."""
+
+    privkey: bytes
+    cert: bytes
+    chain: bytes
+
+    @property
+    def fullchain(self) -> bytes:
+        return self.cert + self.chain
+
+    def file(self, kind: str) -> bytes:
+        """privkey, cert, chain, fullchain, or combined: the key and the full chain in one file."""
+        parts: dict[str, bytes] = {
+            "privkey": self.privkey,
+            "cert": self.cert,
+            "chain": self.chain,
+            "fullchain": self.fullchain,
+            "combined": self.privkey + self.fullchain,
+        }
+        return parts[kind]
+
+
+FILES = ("privkey", "cert", "chain", "fullchain")
+
+
+def current(places: Places, name: str) -> Set | None:
+    """The set that /var/lib/acme/NAME points to, or None where nothing is installed. Raises OSError."""
+    try:
+        target = (places.certificates / name).readlink()
+    except OSError:
+        return None
+    found = re.fullmatch(rf"\.{re.escape(name)}\.({_ID})", str(target))
+    return _read(places, name, found[1]) if found else None
+
+
+def kept(places: Places, name: str) -> list[Set]:
+    """All sets of a certificate, the oldest first."""
+    found = (_read(places, name, path.name) for path in _directories(places.sets(name), rf"({_ID})"))
+    return [one for one in found if one]
+
+
+def content(places: Places, name: str, one: Set) -> Content:
+    """The files of a set. Raises OSError."""
+    directory = places.sets(name) / one.id
+    return Content(*((directory / f"{kind}.pem").read_bytes() for kind in ("privkey", "cert", "chain")))
+
+
+def private_key(places: Places, name: str, one: Set) -> bytes:
+    """Raises OSError."""
+    return (places.sets(name) / one.id / "privkey.pem").read_bytes()
+
+
+def write(places: Places, name: str, one: Set, data: Content) -> None:
+    """Writes a master set. It is there whole or not at all. Raises OSError."""
+    parent = places.sets(name)
+    building = parent / ".new"
+    files.make_directory(parent, _DIRECTORY_MODE)
+    files.remove_tree(building)
+    building.mkdir(mode=_DIRECTORY_MODE)
+    for kind in FILES:
+        files.create(building / f"{kind}.pem", data.file(kind), files.PRIVATE)
+    files.create(building / "set.json", json.dumps(asdict(one), indent=1).encode(), files.PRIVATE)
+    files.sync_directory(building)
+    building.rename(parent / one.id)
+    files.sync_directory(parent)
+
+
+def publish(places: Places, name: str, one: Set, data: Content, key_access: files.Access) -> None:
+    """Puts all files of a set in place of the earlier ones by one rename. Raises OSError; then nothing is changed."""
+    directory = places.certificates / f".{name}.{one.id}"
+    link = places.certificates / f".{name}.{one.id}.link"
+    files.remove_tree(directory)
+    link.unlink(missing_ok=True)
+    try:
+        directory.mkdir()
+        for kind in FILES:
+            access = key_access if kind == "privkey" else files.PUBLIC
+            files.create(directory / f"{kind}.pem", data.file(kind), access)
+        directory.chmod(0o755)
+        files.sync_directory(directory)
+        link.symlink_to(directory.name)
+        files.sync_directory(places.certificates)
+        link.replace(places.certificates / name)
+    except OSError:
+        link.unlink(missing_ok=True)
+        files.remove_tree(directory)
+        raise
+    files.sync_directory(places.certificates)
+
+
+def grant(places: Places, name: str, one: Set, key_access: files.Access) -> None:
+    """Lets a service that came later read the published key. Raises OSError."""
+    files.grant(places.certificates / f".{name}.{one.id}" / "privkey.pem", key_access)
+
+
+def tidy(places: Places, name: str, one: Set) -> None:
+    """Removes all published directories of this certificate but one's, and the oldest master sets. What cannot be
+    removed is logged, and tried again after the next installation.
+    """
+    published = _directories(places.certificates, rf"\.{re.escape(name)}\.({_ID})(\.link)?")
+    masters = [path for path in _directories(places.sets(name), rf"({_ID})") if path.name != one.id]
+    stale = [path for path in published if path.name != f".{name}.{one.id}"] + masters[: -(KEPT - 1)]
+    for path in stale:
+        try:
+            if path.is_symlink():
+                path.unlink()
+            else:
+                files.remove_tree(path)
+        except OSError as error:
+            journal.warning("Cannot remove the old %s: %s", path, error.strerror)
+
+
+def _directories(parent: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(path for path in parent.iterdir() if re.fullmatch(pattern, path.name))
+    except FileNotFoundError:
+        return []
+
+
+def _read(places: Places, name: str, identifier: str) -> Set | None:
+    path = places.sets(name) / identifier / "set.json"
+    try:
+        return Set(**json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        journal.warning("%s cannot be read: %s", path, error)
+        return None

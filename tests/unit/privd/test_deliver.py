@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Copies of the files for a service. Reloading needs PID 1: tests/system has it."""
+
+import grp
+import os
+import stat
+from typing import Any
+
+import pytest
+
+from acmed.varlink import VarlinkError
+from tests.unit.privd.rig import NAME, ROOT, Rig
+
+
+def deliver(rig: Rig, *services: str) -> dict[str, str]:
+    answer: dict[str, Any] = rig.run(lambda priv: priv.deliver(ROOT, 1, NAME, list(services)))
+    return {delivery["service"]: delivery["error"] for delivery in answer["deliveries"]}
+
+
+def use(rig: Rig, text: str, *services: str) -> None:
+    rig.configure("acmed.toml.d/s.toml", text)
+    quoted = ", ".join(f'"{service}"' for service in services)
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\nservices = [{quoted}]')
+
+
+def test_every_kind_of_file(rig: Rig) -> None:
+    target = rig.directory / "service"
+    target.mkdir()
+    kinds = ("privkey", "cert", "chain", "fullchain", "combined")
+    lines = "\n".join(f'{kind} = "{target}/{{name}}.{kind}"' for kind in kinds)
+    use(rig, f'[service.ftp]\nmode = "0400"\n[service.ftp.files]\n{lines}\n', "ftp")
+    rig.order()
+    assert deliver(rig, "ftp") == {"ftp": ""}
+    published = rig.published()
+    copies = {path.name.removeprefix(f"{NAME}."): path for path in target.iterdir()}
+    assert sorted(copies) == sorted(kinds)
+    for kind in ("privkey", "cert", "chain", "fullchain"):
+        assert copies[kind].read_bytes() == published[f"{kind}.pem"]
+    assert copies["combined"].read_bytes() == published["privkey.pem"] + published["fullchain.pem"]
+    for kind, path in copies.items():
+        expected = 0o400 if kind in ("privkey", "combined") else 0o644
+        assert stat.S_IMODE(path.stat().st_mode) == expected
+
+
+def test_a_link_in_the_way_is_replaced_and_not_followed(rig: Rig) -> None:
+    victim, target = rig.directory / "victim", rig.directory / "cert.pem"
+    victim.write_text("data")
+    target.symlink_to(victim)
+    (rig.directory / ".cert.pem.acmed-new").symlink_to(victim)
+    use(rig, f'[service.ftp.files]\ncert = "{target}"\n', "ftp")
+    rig.order()
+    assert deliver(rig, "ftp") == {"ftp": ""}
+    assert victim.read_text() == "data"
+    assert not target.is_symlink()
+
+
+def test_one_failure_does_not_stop_the_others(rig: Rig) -> None:
+    use(
+        rig,
+        f'[service.bad.files]\ncert = "{rig.directory}/missing/cert.pem"\n'
+        f'[service.good.files]\ncert = "{rig.directory}/cert.pem"\n[service.stranger]\n',
+        "bad",
+        "good",
+    )
+    rig.order()
+    errors = deliver(rig, "bad", "stranger", "unknown", "good")
+    assert "missing" in errors["bad"]
+    assert "No such file or directory" in errors["bad"]
+    assert errors["good"] == ""
+    assert "not among the services" in errors["stranger"]
+    assert errors["unknown"] == "there is no [service.unknown]; known services: bad, good, stranger"
+    assert (rig.directory / "cert.pem").read_bytes() == rig.published()["cert.pem"]
+
+
+def test_nothing_installed(rig: Rig) -> None:
+    with pytest.raises(VarlinkError) as caught:
+        deliver(rig)
+    assert caught.value.name == "org.acmed.Priv.NotIssued"
+
+
+def test_a_service_that_came_later_may_read_the_key(rig: Rig) -> None:
+    rig.order()
+    path = rig.places.certificates / NAME / "privkey.pem"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    group = grp.getgrgid(os.getgid()).gr_name
+    use(rig, f'[service.web]\ngroup = "{group}"\n', "web")
+    assert deliver(rig, "web") == {"web": ""}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    use(rig, '[service.web]\ngroup = "no-such-group"\n', "web")
+    assert "no such group" in deliver(rig, "web")["web"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640

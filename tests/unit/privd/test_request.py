@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Keys and CSRs: made once for an order, given again after a crash, and bound to a permit."""
+
+import asyncio
+import base64
+import hashlib
+import ipaddress
+import stat
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from acmed.privd import keys
+from acmed.varlink import VarlinkError
+from tests.unit.privd.rig import NAME, ROOT, Rig, issue
+
+
+def csr(answer: dict[str, str]) -> x509.CertificateSigningRequest:
+    return x509.load_der_x509_csr(base64.b64decode(answer["csr"]))
+
+
+def public(answer: dict[str, str]) -> bytes:
+    return csr(answer).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def refused(rig: Rig, **parameters: str) -> VarlinkError:
+    with pytest.raises(VarlinkError) as caught:
+        rig.request(**parameters)  # type: ignore[arg-type]
+    return caught.value
+
+
+def test_the_csr_has_all_identifiers_and_no_subject(rig: Rig) -> None:
+    rig.configure(f"certificates.d/{NAME}.toml", 'names = ["*.example.com", "192.0.2.1", "2001:db8::1"]')
+    answer = rig.request()
+    made = csr(answer)
+    assert made.is_signature_valid
+    assert len(made.subject) == 0
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["*.example.com"]
+    assert names.get_values_for_type(x509.IPAddress) == [
+        ipaddress.ip_address("192.0.2.1"),
+        ipaddress.ip_address("2001:db8::1"),
+    ]
+    assert answer["identifiers"] == [
+        {"type": "dns", "value": "*.example.com"},
+        {"type": "ip", "value": "192.0.2.1"},
+        {"type": "ip", "value": "2001:db8::1"},
+    ]
+    assert answer["account"] == "main"
+
+
+@pytest.mark.parametrize(
+    ("key_type", "kind", "size"),
+    [
+        ("ecdsa-p256", ec.EllipticCurvePublicKey, 256),
+        ("ecdsa-p384", ec.EllipticCurvePublicKey, 384),
+        ("rsa-2048", rsa.RSAPublicKey, 2048),
+        ("rsa-3072", rsa.RSAPublicKey, 3072),
+    ],
+)
+def test_key_types(rig: Rig, key_type: str, kind: type, size: int) -> None:
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\nkey-type = "{key_type}"')
+    key = csr(rig.request()).public_key()
+    assert isinstance(key, kind)
+    assert getattr(key, "key_size", 0) == size
+
+
+def test_the_permit_is_for_this_csr(rig: Rig) -> None:
+    answer = rig.request()
+    (permit,) = rig.permits()
+    assert permit["kind"] == "order"
+    assert permit["subject"] == NAME
+    assert permit["csr_sha256"] == hashlib.sha256(base64.b64decode(answer["csr"])).hexdigest()
+    assert permit["identifiers"] == [["dns", NAME]]
+
+
+def test_nobody_else_can_read_the_key(rig: Rig) -> None:
+    rig.request()
+    pending = rig.places.pending(NAME)
+    for path in (pending.parent, pending):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert sorted(path.name for path in pending.iterdir()) == ["csr.der", "privkey.pem", "request.json"]
+    for path in pending.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_same_request_until_it_was_installed(rig: Rig) -> None:
+    first = rig.request(job=1)
+    assert rig.request(job=1) == first
+    assert rig.request(job=2) == first
+    rig.install(first["request"], issue(first["csr"]), job=2)
+    assert rig.request(job=2) == first, "the job that installed it goes on after a crash"
+    renewed = rig.request(job=3)
+    assert renewed["request"] != first["request"]
+    assert public(renewed) != public(first)
+
+
+def test_a_new_key_is_made_once_for_a_job_that_asks_for_it(rig: Rig) -> None:
+    first = rig.request(job=1)
+    other = rig.request(job=2, new_key=True)
+    assert other["request"] != first["request"]
+    assert rig.request(job=2, new_key=True) == other, "the same job asks again after a crash"
+    assert rig.request(job=3, new_key=False) == other
+    assert rig.request(job=3, new_key=True)["request"] != other["request"], "it was not made for this one"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        f'names = ["{NAME}", "example.com"]',
+        f'names = ["{NAME}"]\nkey-type = "ecdsa-p384"',
+        f'names = ["{NAME}"]\naccount = "other"',
+    ],
+)
+def test_another_request_when_the_configuration_changes(rig: Rig, change: str) -> None:
+    rig.configure("acmed.toml.d/more.toml", '[account.other]\ndirectory = "https://other.example/"\n')
+    rig.configure("acmed.toml.d/default.toml", '[defaults]\naccount = "main"\n')
+    first = rig.request()
+    rig.configure(f"certificates.d/{NAME}.toml", change)
+    second = rig.request()
+    assert second["request"] != first["request"]
+    pending = rig.places.pending(NAME)
+    key = load_pem_private_key((pending / "privkey.pem").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    assert keys.public_key(key) == public(second)
+
+
+def test_the_order_of_names_is_no_change(rig: Rig) -> None:
+    rig.configure(f"certificates.d/{NAME}.toml", 'names = ["a.example.com", "b.example.com"]')
+    first = rig.request()
+    rig.configure(f"certificates.d/{NAME}.toml", 'names = ["b.example.com", "a.example.com"]')
+    assert rig.request() == first
+
+
+def test_reuse_key(rig: Rig) -> None:
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\nreuse-key = true')
+    first = rig.request(job=1)
+    rig.install(first["request"], issue(first["csr"]), job=1)
+    second = rig.request(job=2)
+    assert second["request"] != first["request"]
+    assert public(second) == public(first)
+    third = rig.request(job=3, new_key=True)
+    assert public(third) != public(first)
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\nreuse-key = true\nkey-type = "rsa-2048"')
+    assert isinstance(csr(rig.request(job=4)).public_key(), rsa.RSAPublicKey)
+
+
+@pytest.mark.parametrize("file", ["request.json", "csr.der", "privkey.pem"])
+def test_a_missing_part_of_the_pending_request(rig: Rig, file: str) -> None:
+    first = rig.request()
+    (rig.places.pending(NAME) / file).unlink()
+    assert rig.request()["request"] != first["request"]
+
+
+@pytest.mark.parametrize("file", ["request.json", "csr.der"])
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[1]", b'{"id": 1, "identifiers": []}', b"\xff"])
+def test_a_damaged_pending_request_is_replaced(rig: Rig, file: str, damage: bytes) -> None:
+    first = rig.request()
+    (rig.places.pending(NAME) / file).write_bytes(damage)
+    assert rig.request()["request"] != first["request"]
+
+
+def test_refusals(rig: Rig) -> None:
+    error = refused(rig, certificate="unknown")
+    assert (error.name, error.parameters) == ("org.acmed.Priv.NoSuchCertificate", {"certificate": "unknown"})
+    rig.configure("certificates.d/broken.toml", 'names = ["www.example.com"]\nkeytype = "rsa-2048"')
+    error = refused(rig, certificate="broken")
+    assert error.name == "org.acmed.Priv.InvalidConfiguration"
+    assert "broken.toml:2" in error.parameters["message"]
+    for name in ("../etc", "a/b", "", ".hidden", "a\nb"):
+        error = refused(rig, certificate=name)
+        assert (error.name, error.parameters) == (
+            "org.varlink.service.InvalidParameter",
+            {"parameter": "certificate"},
+        )
+
+
+def test_a_group_that_is_not_there_is_told_before_the_order(rig: Rig) -> None:
+    rig.configure("acmed.toml.d/s.toml", '[service.web]\ngroup = "no-such-group"\n')
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\nservices = ["web"]')
+    error = refused(rig)
+    assert error.name == "org.acmed.Priv.InvalidConfiguration"
+    assert "'no-such-group'" in error.parameters["message"]
+
+
+def test_without_acme_keyd(rig: Rig) -> None:
+    rig.places.permit_socket.unlink(missing_ok=True)
+    with pytest.raises(VarlinkError) as caught:
+        asyncio.run(rig.priv.new_request(ROOT, 1, NAME, False))
+    assert caught.value.name == "org.acmed.Priv.KeyUnavailable"
+    assert "acme-keyd" in caught.value.parameters["reason"]
+
+
+def test_a_place_that_cannot_be_written(rig: Rig) -> None:
+    (rig.places.state / "pending").write_text("not a directory")
+    error = refused(rig)
+    assert error.name == "org.acmed.Priv.InstallFailed"
+    assert str(rig.places.state) in error.parameters["message"]

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One CA: its directory, its nonces, and the one origin where requests may go."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urljoin
+
+from acme import messages
+
+from acmed import journal
+from acmed.clientd import objects
+from acmed.clientd.errors import Unreachable
+from acmed.clientd.limits import Limits
+from acmed.clientd.nonces import Nonces
+from acmed.clientd.patience import Patience, persist
+from acmed.clientd.transport import Answer, Route, Transport
+from acmed.config.model import Account, origin
+
+_DIRECTORY_LIFETIME = 3600.0  # seconds
+_REDIRECTS = 3
+_NONCES_AT_ONCE = 4  # Let's Encrypt allows 20 newNonce requests per second and address
+_SHOWN = 4000  # characters of a body in the journal, at level debug
+# RFC 3986, without a fragment: what the JWS names is exactly what is sent.
+_URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,2048}")
+
+
+class Authority:
+    """Everything that goes to one CA by one route passes through here."""
+
+    def __init__(self, transport: Transport, directory: str, route: Route, limits: Limits) -> None:
+        self.directory_url = directory
+        self.limits = limits
+        self._transport = transport
+        self._route = route
+        self._nonces = Nonces()
+        self._directory: tuple[float, messages.Directory] | None = None
+        self._fetching = asyncio.Lock()
+        self._asking = asyncio.Semaphore(_NONCES_AT_ONCE)
+
+    async def directory(self) -> messages.Directory:
+        """The directory, fetched when it is not there or older than an hour. Raises Unreachable or AcmeError."""
+        async with self._fetching:
+            if self._directory is None or time.monotonic() - self._directory[0] > _DIRECTORY_LIFETIME:
+                answer = await persist(self._get_directory, Patience(self.limits, repeatable=True))
+                self._directory = (time.monotonic(), objects.directory(answer))
+            return self._directory[1]
+
+    async def resource(self, name: str) -> str:
+        """The URL of a resource in the directory (newOrder). Raises Unreachable where the CA has none."""
+        url = (await self.directory()).to_partial_json().get(name)
+        if not isinstance(url, str):
+            raise Unreachable(self.directory_url, f"this CA has no {name}")
+        return url
+
+    async def nonce(self) -> str:
+        """One that came with an earlier answer, else a new one."""
+        if (nonce := self._nonces.take()) is not None:
+            return nonce
+        async with self._asking:
+            if (nonce := self._nonces.take()) is not None:
+                return nonce
+            answer = await self.exchange("HEAD", await self.resource("newNonce"))
+            if answer.status >= 400:
+                raise objects.refusal(answer)
+            if (nonce := self._nonces.take()) is None:
+                raise Unreachable(answer.url, "newNonce answered without a usable nonce")
+            return nonce
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        accept: str = "application/json",
+        jws: Mapping[str, str] | None = None,
+        payload: object = None,
+    ) -> Answer:
+        """One request at the CA's origin; keeps the nonce of its answer, also of an error's. Raises Unreachable.
+
+        payload is what jws signs, for the journal.
+        """
+        self.check(url)
+        headers = {"Accept": accept}
+        body = None
+        if jws is not None:
+            headers["Content-Type"] = "application/jose+json"
+            body = json.dumps(jws).encode()
+        answer = await self._transport.exchange(self._route, method, url, headers, body)
+        self._nonces.put(answer.headers.get("replay-nonce"))
+        _log(method, answer, payload)
+        if 300 <= answer.status < 400:
+            target = answer.headers.get("location", "nowhere")
+            if method != "GET":
+                raise Unreachable(url, f"redirects to {target}, and redirects are not followed")
+        return answer
+
+    def check(self, url: str) -> None:
+        """Raises Unreachable for a URL that is not of the directory's origin; acme-keyd would not sign for it."""
+        try:
+            fits = bool(_URL.fullmatch(url)) and origin(url) == self._route.origin
+        except ValueError:
+            fits = False
+        if not fits:
+            raise Unreachable(
+                url, f"is not a URL of the CA at {self.directory_url}: requests go to its own origin only"
+            )
+
+    async def _get_directory(self) -> Answer:
+        url = self.directory_url
+        for _ in range(_REDIRECTS + 1):
+            answer = await self.exchange("GET", url)
+            if answer.status < 300:
+                return answer
+            if answer.status >= 400:
+                raise objects.refusal(answer)
+            target = urljoin(url, answer.headers.get("location", ""))
+            try:
+                self.check(target)
+            except Unreachable:
+                raise Unreachable(url, f"the directory redirects to {target}, which is not followed") from None
+            url = target
+        raise Unreachable(self.directory_url, f"the directory redirects more than {_REDIRECTS} times")
+
+
+class Authorities:
+    """The CAs that this process talks to."""
+
+    def __init__(self, transport: Transport, limits: Limits) -> None:
+        self._transport = transport
+        self._limits = limits
+        self._known: dict[tuple[str, Route], Authority] = {}
+
+    def of(self, account: Account) -> Authority:
+        """The CA of an account, by the way that its configuration gives. Raises Unreachable for a URL that is none."""
+        try:
+            route = Route(account.origin, account.ca_file, account.proxy)
+        except ValueError as error:
+            raise Unreachable(account.directory, str(error)) from None
+        key = (account.directory, route)
+        if key not in self._known:
+            self._known[key] = Authority(self._transport, account.directory, route, self._limits)
+        return self._known[key]
+
+
+def _log(method: str, answer: Answer, payload: Any) -> None:
+    """What was asked and answered, without nonce and signature: neither is part of payload or body."""
+    if journal.level() != "debug":
+        return
+    asked = "" if payload is None else f" {json.dumps(payload)[:_SHOWN]}"
+    text = answer.body[:_SHOWN].decode(errors="backslashreplace")
+    journal.debug(
+        "%s %s%s -> %s %s, %d bytes: %s",
+        method, answer.url, asked, answer.title, answer.content_type, len(answer.body), text,
+    )  # fmt: skip

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What can go wrong: one class for each error of org.acmed.Client."""
+
+import math
+from typing import Any
+
+from acme import messages
+
+from acmed.varlink import VarlinkError
+
+_INTERFACE = "org.acmed.Client"
+
+
+class ClientError(Exception):
+    """Any of them. The arguments by name are the parameters of the interface's error, which has the class's name."""
+
+    def __init__(self, text: str, **parameters: Any) -> None:
+        super().__init__(text)
+        self.parameters = parameters
+
+    def reply(self) -> VarlinkError:
+        """The interface's error."""
+        return VarlinkError(f"{_INTERFACE}.{type(self).__name__}", **self.parameters)
+
+
+class Unreachable(ClientError):
+    """The CA at url cannot be reached, or its answer cannot be understood.
+
+    lost: no whole answer came, so the request may or may not have been carried out, and may be repeated.
+    """
+
+    def __init__(self, url: str, message: str, lost: bool = False) -> None:
+        super().__init__(f"{url}: {message}", url=url, message=message)
+        self.lost = lost
+
+
+class TimedOut(ClientError):
+    """A deadline passed while the CA was still busy with step (challenge or finalize)."""
+
+    def __init__(self, step: str, message: str) -> None:
+        super().__init__(message, step=step, message=message)
+
+
+class NoSuchAccount(ClientError):
+    """The configuration has no such account."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(f"there is no account {account}", account=account)
+
+
+class KeyUnavailable(ClientError):
+    """acme-keyd cannot sign; reason is its answer."""
+
+    def __init__(self, account: str, reason: str) -> None:
+        super().__init__(f"the key of {account} is not available: {reason}", account=account, reason=reason)
+
+
+class NotPermitted(ClientError):
+    """acme-keyd does not sign this; rule is what it would have needed."""
+
+    def __init__(self, account: str, rule: str) -> None:
+        super().__init__(f"acme-keyd does not sign this for {account}: {rule}", account=account, rule=rule)
+
+
+class AcmeError(ClientError):
+    """The CA refused. status: HTTP; retry_after: seconds or None; final: the order is lost.
+
+    understood: the answer was a problem document (RFC 7807), not for example the page of a proxy in between.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        problem: messages.Error,
+        status: int,
+        retry_after: float | None = None,
+        final: bool = False,
+        understood: bool = True,
+    ) -> None:
+        super().__init__(f"{url}: {problem.typ}: {problem.detail}")
+        self.url = url
+        self.problem = problem
+        self.status = status
+        self.retry_after = retry_after
+        self.final = final
+        self.understood = understood
+
+    @property
+    def type(self) -> str:
+        """The last part of urn:ietf:params:acme:error:…, or "" for anything else."""
+        return _type(self.problem)
+
+    def reply(self) -> VarlinkError:
+        """Acme, with all that the CA told; Unreachable for what nobody understands and that names no time to wait."""
+        if not self.understood and self.retry_after is None:
+            return Unreachable(self.url, self.problem.detail).reply()
+        return VarlinkError(
+            f"{_INTERFACE}.Acme",
+            type=self.type,
+            detail=self.problem.detail,
+            status=self.status,
+            retryAfter=None if self.retry_after is None else math.ceil(self.retry_after),
+            final=self.final,
+            subproblems=[_subproblem(item) for item in self.problem.subproblems or ()],
+        )
+
+
+def _subproblem(problem: messages.Error) -> dict[str, Any]:
+    who = problem.identifier
+    identifier = {"type": who.typ.name, "value": who.value} if who else None
+    return {"identifier": identifier, "type": _type(problem), "detail": problem.detail}
+
+
+def _type(problem: messages.Error) -> str:
+    """The last part of a problem's type in the ACME namespace (RFC 8555 section 6.7), or ""."""
+    kind = str(problem.typ)
+    return kind.removeprefix(messages.ERROR_PREFIX) if kind.startswith(messages.ERROR_PREFIX) else ""

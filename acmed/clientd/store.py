@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Orders that outlive the process: one JSON file for each certificate, written anew after each transition."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from acmed import journal
+from acmed.names import Identifier
+
+_FORMAT = 1
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class KeptAuthorization:
+    """status: an RFC 8555 status, or "unread". challenges: the URLs of those that could be answered at that time."""
+
+    url: str
+    identifier: Identifier
+    wildcard: bool
+    status: str
+    challenges: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The identifier as it was ordered."""
+        return f"*.{self.identifier}" if self.wildcard else str(self.identifier)
+
+
+@dataclass(frozen=True)
+class KeptOrder:
+    """An order as the CA showed it last. account, uri and directory: whose it is. csr_sha256: hexadecimal, of the DER.
+
+    certificate: the URL of the chain, once the order is valid.
+    """
+
+    account: str
+    uri: str
+    directory: str
+    identifiers: tuple[Identifier, ...]
+    csr_sha256: str
+    url: str
+    finalize: str
+    status: str
+    certificate: str | None = None
+    authorizations: tuple[KeptAuthorization, ...] = ()
+
+
+class Store:
+    """The directory of these files. The names of certificates are object names (acmed.names) and so file names."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def load(self, certificate: str) -> KeptOrder | None:
+        """The kept order, or None. A file that is broken is set aside, so that the next order begins anew."""
+        return await _to_its_end(self._load, certificate)
+
+    async def save(self, certificate: str, order: KeptOrder) -> None:
+        """Returns when it is on the disk. Raises OSError."""
+        await _to_its_end(self._save, certificate, order)
+
+    async def drop(self, certificate: str) -> None:
+        """Forgets the order, if there is one."""
+        await _to_its_end(self._drop, certificate)
+
+    def _path(self, certificate: str) -> Path:
+        return self._directory / f"{certificate}.json"
+
+    def _load(self, certificate: str) -> KeptOrder | None:
+        path = self._path(certificate)
+        try:
+            return _decoded(json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            aside = path.with_suffix(".broken")
+            journal.warning("The kept order %s cannot be read (%s); it is now %s", path, error, aside.name)
+            path.replace(aside)
+            return None
+
+    def _drop(self, certificate: str) -> None:
+        self._path(certificate).unlink(missing_ok=True)
+
+    def _save(self, certificate: str, order: KeptOrder) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(certificate)
+        new = path.with_suffix(".new")
+        with new.open("w") as stream:
+            json.dump({"format": _FORMAT} | asdict(order), stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.replace(path)
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+async def _to_its_end(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Calls it in a thread. A cancelled caller goes on only when that has ended: the next one must not meet it."""
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **named))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
+
+
+def _decoded(value: Any) -> KeptOrder:
+    """Raises ValueError, TypeError or KeyError for anything but what _save wrote."""
+    if not isinstance(value, dict) or value.pop("format") != _FORMAT:
+        raise ValueError("it was written by another version")
+    value["identifiers"] = tuple(Identifier(**item) for item in value["identifiers"])
+    value["authorizations"] = tuple(
+        KeptAuthorization(
+            **item | {"identifier": Identifier(**item["identifier"]), "challenges": tuple(item["challenges"])}
+        )
+        for item in value["authorizations"]
+    )
+    order = KeptOrder(**value)
+    texts = [order.account, order.uri, order.directory, order.csr_sha256, order.url, order.finalize, order.status]
+    texts += [text for kept in order.authorizations for text in (kept.url, kept.status, *kept.challenges)]
+    texts += [text for identifier in order.identifiers for text in (identifier.type, identifier.value)]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(order.certificate, str | None):
+        raise TypeError("a field is not text")
+    return order

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A TLS server on loopback that sends whatever it is told to, byte by byte if need be."""
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request. Header fields are in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer. cut: only so many bytes of the body, then the end. endless: the body again and again."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    cut: int | None = None
+    endless: bool = False
+
+
+@dataclass(frozen=True)
+class HangUp(Reply):
+    """No answer at all."""
+
+
+def make_certificate(directory: Path, *names: str) -> Path:
+    """A self-signed certificate, cert.pem, and its key, key.pem. Returns the former."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a CA's web server")])
+    now = datetime.datetime(2020, 1, 1)
+    alternatives: list[x509.GeneralName] = [
+        x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names
+    ]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=36500))
+        .add_extension(x509.SubjectAlternativeName(alternatives), False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (directory / "key.pem").write_bytes(private)
+    path = directory / "cert.pem"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+class HttpsServer:
+    """Answers each request with what respond() returns."""
+
+    def __init__(self, certificate: Path, respond: Callable[[Asked], Reply]) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+        self._respond = respond
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+        self.connections = 0
+
+    async def __aenter__(self) -> "HttpsServer":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        self.connections += 1
+        try:
+            while await self._exchange(reader, writer):
+                pass
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its answer. Returns whether the connection goes on."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        request, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
+        method, path, _ = request.split(" ")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        reply = self._respond(Asked(method, path, headers, body))
+        if isinstance(reply, HangUp):
+            return False
+        size = "Transfer-Encoding: chunked" if reply.endless else f"Content-Length: {len(reply.body)}"
+        fields = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
+        writer.write(f"HTTP/1.1 {reply.status} Whatever\r\n{fields}{size}\r\n\r\n".encode())
+        while reply.endless:
+            writer.write(f"{len(reply.body):x}\r\n".encode() + reply.body + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.001)
+        if method != "HEAD":
+            writer.write(reply.body[: reply.cut])
+        await writer.drain()
+        return reply.cut is None

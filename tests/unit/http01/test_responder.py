@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The responder on real sockets, with well-behaved and with hostile peers. None waits for a time to pass."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from acmed.http01 import responder as module
+from acmed.http01.responder import Responder
+
+TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
+CONTENT = b"evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ"
+PATH = f"/.well-known/acme-challenge/{TOKEN}"
+GET = f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+
+
+@dataclass
+class Served:
+    """A responder with one token, listening on a loopback port."""
+
+    responder: Responder
+    address: tuple[str, int]
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self.address)
+
+    async def ask(self, request: bytes, half_close: bool = False) -> bytes:
+        """All that comes back until the responder hangs up; nothing where it resets the connection."""
+        reader, writer = await self.connect()
+        writer.write(request)
+        if half_close:
+            writer.write_eof()
+        try:
+            async with asyncio.timeout(20):
+                return await reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def serving(directory: Path) -> AsyncIterator[Served]:
+    (directory / TOKEN).write_bytes(CONTENT)
+    responder = Responder(directory)
+    loop = asyncio.get_running_loop()
+    defects: list[object] = []
+    loop.set_exception_handler(lambda _, context: defects.append(context))
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        listener.setblocking(False)
+        loop.add_reader(listener, responder.accept, listener)
+        yield Served(responder, listener.getsockname())
+        loop.remove_reader(listener)
+    await responder.drain()
+    assert not responder.busy
+    assert not defects
+
+
+def run(directory: Path, scenario: Callable[[Served], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with serving(directory) as served:
+            await scenario(served)
+
+    asyncio.run(main())
+
+
+def split(response: bytes) -> tuple[str, dict[str, str], bytes]:
+    head, _, content = response.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    return status, dict(line.split(": ", 1) for line in lines), content
+
+
+def is_answer(response: bytes) -> bool:
+    return response.startswith(b"HTTP/1.1 200 OK\r\n") and response.endswith(b"\r\n\r\n" + CONTENT)
+
+
+def test_get_answers_with_the_file(tmp_path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        status, fields, content = split(await served.ask(GET))
+        assert (status, content) == ("HTTP/1.1 200 OK", CONTENT)
+        assert fields.pop("Date").endswith(" GMT")
+        assert fields == {
+            "Content-Length": str(len(CONTENT)),
+            "Content-Type": "application/octet-stream",
+            "Connection": "close",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+
+    run(tmp_path, scenario)
+
+
+def test_head_answers_without_content(tmp_path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        status, fields, content = split(await served.ask(GET.replace(b"GET", b"HEAD")))
+        assert (status, fields["Content-Length"], content) == ("HTTP/1.1 200 OK", str(len(CONTENT)), b"")
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "allow"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "404 Not Found", None),
+        (b"GET " + PATH.encode() + b"?a HTTP/1.1\r\n\r\n", "404 Not Found", None),
+        (b"GET " + PATH[:-1].encode() + b"B HTTP/1.1\r\n\r\n", "404 Not Found", None),
+        (b"POST " + PATH.encode() + b" HTTP/1.1\r\n\r\n", "405 Method Not Allowed", "GET, HEAD"),
+        (b"DELETE / HTTP/1.0\r\n\r\n", "405 Method Not Allowed", "GET, HEAD"),
+        (b"what\r\n\r\n", "400 Bad Request", None),
+    ],
+)
+def test_everything_else_is_refused_with_no_content(
+    tmp_path: Path, request_: bytes, status: str, allow: str | None
+) -> None:
+    async def scenario(served: Served) -> None:
+        line, fields, content = split(await served.ask(request_))
+        assert (line, fields.get("Allow"), content) == (f"HTTP/1.1 {status}", allow, b"")
+        assert fields["Content-Length"] == "0"
+        assert fields["Connection"] == "close"
+
+    run(tmp_path, scenario)
+
+
+def test_unreadable_token_is_not_found_and_logged(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    name = "b" * 43
+    (tmp_path / name).symlink_to("/etc/shadow")
+
+    async def scenario(served: Served) -> None:
+        assert (await served.ask(GET.replace(TOKEN.encode(), name.encode()))).startswith(b"HTTP/1.1 404 ")
+
+    run(tmp_path, scenario)
+    assert f"{tmp_path}/{name}" in capfd.readouterr().err
+
+
+def test_token_that_is_written_later_is_found(tmp_path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        later = GET.replace(TOKEN.encode(), b"c" * 43)
+        assert (await served.ask(later)).startswith(b"HTTP/1.1 404 ")
+        (tmp_path / ("c" * 43)).write_bytes(CONTENT)
+        assert is_answer(await served.ask(later))
+
+    run(tmp_path, scenario)
+
+
+def test_request_in_pieces(tmp_path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        reader, writer = await served.connect()
+        for byte in GET:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        assert is_answer(await reader.read())
+        writer.close()
+
+    run(tmp_path, scenario)
+
+
+def test_half_closed_peer_has_its_answer(tmp_path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        assert is_answer(await served.ask(GET, half_close=True))
+        assert await served.ask(GET[:-2], half_close=True) == b""
+        assert await served.ask(b"", half_close=True) == b""
+
+    run(tmp_path, scenario)
+
+
+def test_resets_cost_nothing(tmp_path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        for request in (b"", GET[:20], GET):
+            _, writer = await served.connect()
+            writer.write(request)
+            raw = writer.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+        assert is_answer(await served.ask(GET))
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("line", [b"A" * 8192, b"GET /" + b"a" * 100_000, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 2000])
+def test_long_head_is_cut_off(tmp_path: Path, line: bytes) -> None:
+    async def scenario(served: Served) -> None:
+        response = await served.ask(line)
+        assert response == b"" or response.startswith(b"HTTP/1.1 400 ")
+        assert is_answer(await served.ask(GET))
+
+    run(tmp_path, scenario)
+
+
+def test_longest_head_that_is_allowed(tmp_path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        padded = GET[:-2] + b"X: " + b"x" * (8192 - len(GET) - 5) + b"\r\n\r\n"
+        assert len(padded) == 8192
+        assert is_answer(await served.ask(padded))
+
+    run(tmp_path, scenario)
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        responses = await asyncio.gather(*(served.ask(GET) for _ in range(400)))
+        assert all(is_answer(response) for response in responses)
+
+    run(tmp_path, scenario)
+
+
+def test_silent_crowd_does_not_keep_anybody_out(tmp_path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        crowd = [await served.connect() for _ in range(600)]
+        assert is_answer(await served.ask(GET))
+        first_reader, _ = crowd[0]
+        assert await first_reader.read() == b""  # the oldest had to go
+        last_reader, last_writer = crowd[-1]
+        last_writer.write(GET)
+        assert is_answer(await last_reader.read())
+        for _, writer in crowd:
+            writer.close()
+
+    run(tmp_path, scenario)
+
+
+def test_slow_peer_is_dropped_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_DEADLINE", 0.05)
+
+    async def scenario(served: Served) -> None:
+        reader, writer = await served.connect()
+        writer.write(GET[:-1])
+        async with asyncio.timeout(20):
+            assert await reader.read() == b""
+        writer.close()
+
+    run(tmp_path, scenario)
+
+
+def test_drain_answers_who_asked_and_drops_who_did_not(tmp_path: Path) -> None:
+    async def scenario(served: Served) -> None:
+        silent, silent_writer = await served.connect()
+        asking, asking_writer = await served.connect()
+        while not served.responder.busy:
+            await asyncio.sleep(0)
+        asking_writer.write(GET)
+        assert is_answer(await asking.read())
+        await served.responder.drain()
+        assert await silent.read() == b""
+        silent_writer.close()
+        asking_writer.close()
+
+    run(tmp_path, scenario)
+
+
+def test_each_token_is_logged_once_and_hostile_input_is_escaped(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("acmed.journal._max_level", 7)
+
+    async def scenario(served: Served) -> None:
+        await served.ask(GET)
+        await served.ask(GET)
+        await served.ask(b"GET /\x1b[31m\xff HTTP/1.1\r\nforged\r\n\r\n")
+
+    run(tmp_path, scenario)
+    lines = capfd.readouterr().err.splitlines()
+    assert sum("Answered the challenge" in line for line in lines) == 1
+    assert "\x1b" not in "".join(lines)
+    assert any(r"\x1b[31m\xff" in line for line in lines)
+    assert not any("forged" in line for line in lines)
+
+
+def test_unix_socket(tmp_path: Path) -> None:
+    async def main() -> None:
+        (tmp_path / TOKEN).write_bytes(CONTENT)
+        responder = Responder(tmp_path)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / "sock"))
+            listener.listen()
+            listener.setblocking(False)
+            asyncio.get_running_loop().add_reader(listener, responder.accept, listener)
+            reader, writer = await asyncio.open_unix_connection(str(tmp_path / "sock"))
+            writer.write(GET)
+            assert is_answer(await reader.read())
+            writer.close()
+            asyncio.get_running_loop().remove_reader(listener)
+
+    asyncio.run(main())

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Calls to acme-privd and acme-clientd. Either may be killed at any time and is started again by its socket; each step
+is idempotent, so a call whose connection is lost is made again.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any
+
+from acmed import journal, varlink
+from acmed.manager import errors
+from acmed.manager.errors import Failure
+from acmed.varlink import Client, ConnectionLost, VarlinkError
+
+PRIVD = "acme-privd"
+CLIENTD = "acme-clientd"
+_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds before each further attempt
+
+
+class Daemons:
+    """The two. Every call raises Failure, and nothing else. Timeouts are in seconds."""
+
+    def __init__(self, priv_socket: Path, client_socket: Path) -> None:
+        self._clients = {
+            PRIVD: Client(varlink.load("org.acmed.Priv"), priv_socket),
+            CLIENTD: Client(varlink.load("org.acmed.Client"), client_socket),
+        }
+
+    async def priv(self, method: str, *, timeout: float = 60.0, **parameters: Any) -> dict[str, Any]:
+        return await self._call(PRIVD, method, timeout, parameters)
+
+    async def client(self, method: str, *, timeout: float, **parameters: Any) -> dict[str, Any]:
+        return await self._call(CLIENTD, method, timeout, parameters)
+
+    async def client_more(
+        self, method: str, *, timeout: float, **parameters: Any
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """With an answer for each step, again where the call is repeated. timeout is for the time between two."""
+        pauses = iter(_PAUSES)
+        while True:
+            try:
+                async with aclosing(self._clients[CLIENTD].call_more(method, timeout=timeout, **parameters)) as replies:
+                    async for reply in replies:
+                        yield reply
+                return
+            except ConnectionLost as error:
+                await _pause(pauses, CLIENTD, method, error)
+            except (VarlinkError, TimeoutError) as error:
+                raise _failure(CLIENTD, method, error) from error
+
+    async def warm(self) -> None:
+        """Has PID 1 start acme-clientd, which takes a while to load, while acme-privd makes the request."""
+        with suppress(OSError):
+            _, writer = await asyncio.open_unix_connection(self._clients[CLIENTD].socket)
+            writer.close()
+
+    async def _call(self, daemon: str, method: str, timeout: float, parameters: dict[str, Any]) -> dict[str, Any]:
+        pauses = iter(_PAUSES)
+        while True:
+            try:
+                return await self._clients[daemon].call(method, timeout=timeout, **parameters)
+            except ConnectionLost as error:
+                await _pause(pauses, daemon, method, error)
+            except (VarlinkError, TimeoutError) as error:
+                raise _failure(daemon, method, error) from error
+
+
+async def _pause(pauses: Iterator[float], daemon: str, method: str, error: ConnectionLost) -> None:
+    """Waits before the next attempt; raises Failure when there have been enough."""
+    pause = next(pauses, None)
+    if pause is None:
+        message = f"{daemon} does not answer ({error}); see 'systemctl status {daemon}.socket {daemon}.service'"
+        raise Failure(errors.UNAVAILABLE, message) from error
+    journal.debug("%s: %s, trying again", method, error)
+    await asyncio.sleep(pause)
+
+
+def _failure(daemon: str, method: str, error: VarlinkError | TimeoutError) -> Failure:
+    if isinstance(error, VarlinkError):
+        return errors.from_varlink(daemon, error)
+    return Failure(errors.TIMED_OUT, f"{daemon} did not answer {method} in time")

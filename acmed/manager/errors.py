@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The errors of org.acmed1, and those of the other daemons as such. org.acmed1(5) lists them."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from acmed import journal, varlink
+from acmed.bus import DBusError
+from acmed.manager import clock
+from acmed.varlink import VarlinkError
+from acmed.varlink.idl import TypeMismatch
+
+_OWN = "org.acmed1.Error."
+BUSY = _OWN + "Busy"
+CERTIFICATE_EXISTS = _OWN + "CertificateExists"
+CHALLENGE_UNAVAILABLE = _OWN + "ChallengeUnavailable"
+INSTALL_FAILED = _OWN + "InstallFailed"
+INVALID_CONFIGURATION = _OWN + "InvalidConfiguration"
+INVALID_NAME = _OWN + "InvalidName"
+KEY_UNAVAILABLE = _OWN + "KeyUnavailable"
+NO_SUCH_ACCOUNT = _OWN + "NoSuchAccount"
+NO_SUCH_CERTIFICATE = _OWN + "NoSuchCertificate"
+NO_SUCH_JOB = _OWN + "NoSuchJob"
+NOT_DUE = _OWN + "NotDue"
+NOT_ISSUED = _OWN + "NotIssued"
+POLICY_VIOLATION = _OWN + "PolicyViolation"
+TIMED_OUT = _OWN + "TimedOut"
+UNAVAILABLE = _OWN + "Unavailable"
+UNREACHABLE = _OWN + "Unreachable"
+ALREADY_REVOKED = "org.acmed1.AcmeError.alreadyRevoked"
+
+# What a CA says is cut to this length (characters): it ends in a property and in the journal.
+_LONGEST = 2000
+# Rate limits are counted over weeks at most (seconds).
+_LONGEST_WAIT = 30 * 24 * 3600
+
+
+class Failure(DBusError):
+    """Why a step failed. retry_after: seconds that the CA asks to wait, or None."""
+
+    def __init__(self, name: str, message: str, retry_after: int | None = None) -> None:
+        super().__init__(name, journal.printable(message)[:_LONGEST])
+        self.retry_after = retry_after
+
+    @property
+    def result(self) -> str:
+        """What JobRemoved says of a job that ends with it."""
+        return "timeout" if self.name == TIMED_OUT else "failed"
+
+
+class DeliveryFailed(Failure):
+    """The certificate is installed, and a service has not got it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(INSTALL_FAILED, message)
+
+
+def from_varlink(daemon: str, error: VarlinkError) -> Failure:
+    """An error that a daemon answered with."""
+    interface, _, kind = error.name.rpartition(".")
+    if interface in ("org.acmed.Priv", "org.acmed.Client") and _is_declared(interface, kind, error.parameters):
+        if kind == "Acme":
+            return _acme(error.parameters)
+        name, describe = _TRANSLATIONS[kind]
+        return Failure(name, describe(error.parameters))
+    return Failure(UNAVAILABLE, f"{daemon} failed ({error.name}); see 'journalctl -u {daemon}.service'")
+
+
+def _is_declared(interface: str, kind: str, parameters: dict[str, Any]) -> bool:
+    """acme-clientd reads what the network sends, so what it says is believed as far as its interface goes."""
+    declared = varlink.load(interface)
+    try:
+        declared.check(parameters, declared.errors[kind])
+    except (KeyError, TypeMismatch):
+        return False
+    return True
+
+
+# By the last part of the error's name: org.acmed.Priv and org.acmed.Client use a name for one thing only.
+_TRANSLATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "NoSuchCertificate": (NO_SUCH_CERTIFICATE, lambda it: f"There is no certificate '{it['certificate']}'"),
+    "NoSuchAccount": (NO_SUCH_ACCOUNT, lambda it: f"There is no account '{it['account']}' in the configuration"),
+    "CertificateExists": (CERTIFICATE_EXISTS, lambda it: f"There is a certificate '{it['certificate']}' already"),
+    "InvalidConfiguration": (INVALID_CONFIGURATION, lambda it: it["message"]),
+    "NotIssued": (NOT_ISSUED, lambda it: f"Nothing is installed as '{it['certificate']}'"),
+    "InvalidChain": (INSTALL_FAILED, lambda it: f"The CA's answer was refused, nothing was changed: {it['message']}"),
+    "NoSuchRequest": (
+        INSTALL_FAILED,
+        lambda it: f"The configuration of '{it['certificate']}' was changed while it was ordered; order it again",
+    ),
+    "InstallFailed": (INSTALL_FAILED, lambda it: it["message"]),
+    "ChallengeUnavailable": (CHALLENGE_UNAVAILABLE, lambda it: it["message"]),
+    "KeyUnavailable": (KEY_UNAVAILABLE, lambda it: f"The key of account '{it['account']}': {it['reason']}"),
+    "NotPermitted": (
+        POLICY_VIOLATION,
+        lambda it: f"acme-keyd refused to sign for account '{it['account']}': it would have needed {it['rule']}",
+    ),
+    "Unreachable": (UNREACHABLE, lambda it: f"{it['url']}: {it['message']}"),
+    "TimedOut": (TIMED_OUT, lambda it: f"The CA was not done in time ({it['step']}): {it['message']}"),
+}
+
+
+def _acme(parameters: dict[str, Any]) -> Failure:
+    """org.acmed.Client.Acme, whose texts come from the CA."""
+    kind = parameters["type"]
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,99}", kind):
+        kind = "unknown"
+    message = parameters["detail"] or f"The CA refused with HTTP {parameters['status']}"
+    for problem in parameters["subproblems"]:
+        if problem["detail"] in message:
+            continue  # acme-clientd has put it together from these
+        about = problem["identifier"]["value"] if problem.get("identifier") else "the order"
+        message += f"; {about}: {problem['detail']} ({problem['type']})"
+    retry_after = parameters.get("retryAfter")
+    if retry_after is not None:
+        retry_after = min(max(retry_after, 0), _LONGEST_WAIT)
+        message += f"; not before {clock.text(clock.now() + retry_after * clock.SECOND)}"
+    return Failure(f"org.acmed1.AcmeError.{kind}", message, retry_after)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is installed under a certificate's name."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from acmed import journal
+from acmed.manager.clock import SECOND
+
+# A certificate is at most 16 KiB (acmed.verify); what is larger is not one of ours.
+_MAX_SIZE = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A certificate. fingerprint (SHA-256) and serial_number: hexadecimal. Times: microseconds since the epoch.
+
+    stamp is of the file that it was read from, and changes with it.
+    """
+
+    stamp: str
+    fingerprint: str
+    serial_number: str
+    issuer: str
+    identifiers: tuple[str, ...]
+    not_before: int
+    not_after: int
+
+
+def stamp(path: Path) -> str:
+    """What tells one version of a file from the next; empty where there is none. Raises OSError: it is out of reach."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+
+
+def read(path: Path) -> Installed | None:
+    """Reads cert.pem; None where it is not there or is not a certificate. Raises OSError: it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            data = file.read(_MAX_SIZE)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return _parse(data, f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}")
+    except ValueError as error:
+        journal.warning("%s is not a certificate, and counts as missing: %s", path, error)
+        return None
+
+
+def _parse(data: bytes, file_stamp: str) -> Installed:
+    # Slow to load, and not needed while the state has what was read before.
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+
+    certificate = x509.load_pem_x509_certificate(data)
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        names = x509.SubjectAlternativeName([])
+    dns_names = [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+    identifiers = [*dns_names, *map(str, names.get_values_for_type(x509.IPAddress))]
+    serial = f"{certificate.serial_number:x}"
+    return Installed(
+        stamp=file_stamp,
+        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        serial_number=serial.zfill(len(serial) + len(serial) % 2),
+        issuer=journal.printable(certificate.issuer.rfc4514_string()),
+        identifiers=tuple(sorted(identifiers)),
+        not_before=_moment(certificate, "not_valid_before"),
+        not_after=_moment(certificate, "not_valid_after"),
+    )
+
+
+def _moment(certificate: object, name: str) -> int:
+    """A time of a certificate's; version 42 of cryptography has it with a time zone as NAME_utc, 38 without one."""
+    moment: datetime = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name).replace(tzinfo=UTC)
+    return int(moment.timestamp()) * SECOND

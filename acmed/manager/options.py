@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What callers send: names, and the options of extensible calls. All raise DBusError with what is wrong and what would
+be right, before polkit is asked: names end up in the text of a password prompt.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from acmed.bus import DBusError, Variant
+from acmed.bus import errors as bus_errors
+from acmed.config.certificates import MAX_NAMES
+from acmed.config.model import DIRECTORIES, KeyType, origin
+from acmed.manager import errors
+from acmed.manager.errors import Failure
+from acmed.manager.state import AccountRequest
+from acmed.names import Identifier, InvalidName, object_name
+
+_TYPES = {"s": "a string (s)", "as": "strings (as)", "b": "a boolean (b)"}
+_LONGEST_NAME = 1000  # characters, so that a long one costs nothing; a DNS name has 253 at most, in A-labels
+_LONGEST_PEM = 256 * 1024
+
+
+def read(options: Mapping[str, Variant], allowed: Mapping[str, str]) -> dict[str, Any]:
+    """The values of an a{sv}. allowed: the signature for each key."""
+    for key, variant in options.items():
+        if key not in allowed:
+            known = f"the known ones are {_listed(allowed)}" if allowed else "there are none"
+            raise invalid(f"There is no option '{key}'; {known}")
+        if variant.signature != allowed[key]:
+            raise invalid(f"The option '{key}' is {_TYPES[allowed[key]]}, not '{variant.signature}'")
+    return {key: variant.value for key, variant in options.items()}
+
+
+def identifiers(texts: Sequence[str]) -> tuple[Identifier, ...]:
+    """Each once, in the order given."""
+    if len(texts) > MAX_NAMES:
+        raise invalid(f"{len(texts)} identifiers are more than the {MAX_NAMES} that a certificate can have")
+    if any(len(text) > _LONGEST_NAME for text in texts):
+        raise Failure(errors.INVALID_NAME, f"An identifier has more than {_LONGEST_NAME} characters")
+    try:
+        return tuple(dict.fromkeys(Identifier.parse(text) for text in texts))
+    except InvalidName as error:
+        raise Failure(errors.INVALID_NAME, str(error)) from error
+
+
+def name(text: str) -> str:
+    """Of a certificate or an account."""
+    if len(text) > _LONGEST_NAME:
+        raise Failure(errors.INVALID_NAME, f"A name has at most 200 characters, not {len(text)}")
+    try:
+        return object_name(text)
+    except InvalidName as error:
+        raise Failure(errors.INVALID_NAME, str(error)) from error
+
+
+def key_type(text: str) -> KeyType:
+    try:
+        return KeyType(text)
+    except ValueError:
+        raise invalid(f"There is no key type '{text}'; the known ones are {_listed(KeyType)}") from None
+
+
+def account_request(values: Mapping[str, Any]) -> AccountRequest:
+    """The options of AddAccount."""
+    if "directory" not in values:
+        raise invalid("The option 'directory' is missing: a URL, or one of " + _listed(DIRECTORIES))
+    if values.get("agree-tos") is not True:
+        raise invalid(
+            "The option 'agree-tos' must be true: you agree to the terms of service of the CA, or it has none"
+        )
+    directory = DIRECTORIES.get(values["directory"], values["directory"])
+    try:
+        origin(directory)
+    except ValueError as error:
+        raise invalid(f"directory: {error}; write one, or one of {_listed(DIRECTORIES)}") from None
+    if not directory.isprintable():
+        raise invalid("directory: a URL has no control characters")
+    pem = values.get("ca-pem")
+    if pem is not None and (len(pem) > _LONGEST_PEM or "-----BEGIN CERTIFICATE-----" not in pem):
+        raise invalid("ca-pem: it is to be certificates in PEM, and no more than 256 KiB")
+    return AccountRequest(
+        directory,
+        tuple(_contact(text) for text in values.get("contact", [])),
+        key_type(values.get("key-type", KeyType.ECDSA_P256)).value,
+        pem,
+    )
+
+
+def invalid(message: str) -> DBusError:
+    return DBusError(bus_errors.INVALID_ARGS, message)
+
+
+def unknown_service(wanted: str, known: Iterable[str]) -> DBusError:
+    return invalid(f"There is no service '{wanted}'; the known ones are {_listed(sorted(known)) or 'none'}")
+
+
+def _contact(text: str) -> str:
+    """A mail address, as the URL that RFC 8555 section 7.3 wants; other URLs as they are."""
+    url = f"mailto:{text}" if "@" in text and ":" not in text else text
+    if ":" not in url or not url.isascii() or not url.isprintable() or any(char in url for char in ' ,"<>'):
+        raise invalid(f"contact: '{text}' is neither a mail address nor a URL")
+    return url
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"'{word}'" for word in words)

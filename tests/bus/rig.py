@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""acmed with all that is around it, and a caller."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from acmed.bus import Bus, Signal, Variant
+from acmed.manager import main
+from acmed.manager.places import Places
+from tests.bus.peers import Clientd, Listening, Privd
+from tests.bus.polkit import Polkit
+from tests.bus.privatebus import private_bus
+
+NAME = "org.acmed1"
+ROOT = "/org/acmed1"
+MANAGER = "org.acmed1.Manager"
+CERTIFICATE = "org.acmed1.Certificate"
+JOB = "org.acmed1.Job"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
+WWW = "/org/acmed1/certificate/www_2eexample_2ecom"
+
+EVERYBODY = frozenset((os.getuid(),))
+NOBODY: frozenset[int] = frozenset()
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_DEADLINE = 10.0  # seconds; only a test that fails comes near it
+
+
+@dataclass
+class Caller:
+    """Somebody on the bus, who has heard signals from the start."""
+
+    bus: Bus
+    signals: list[Signal] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    named: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    async def connect(cls, address: str) -> "Caller":
+        caller = cls(await Bus.connect(address))
+        caller.bus.signals(caller._heard)
+        await caller.bus.add_match(f"type='signal',path_namespace='{ROOT}'")
+        await caller.bus.add_match(f"type='signal',member='NameOwnerChanged',arg0='{NAME}'")
+        return caller
+
+    def _heard(self, signal: Signal) -> None:
+        if signal.path.startswith(ROOT):
+            self.signals.append(signal)
+            self.news.set()
+        elif signal.member == "NameOwnerChanged" and signal.body[0] == NAME:
+            (self.named.set if signal.body[2] else self.named.clear)()
+
+    async def call(self, path: str, interface: str, member: str, signature: str = "", *body: Any, **flags: Any) -> Any:
+        return await self.bus.call(NAME, path, interface, member, signature, *body, **flags)
+
+    async def manager(self, member: str, signature: str = "", *body: Any, **flags: Any) -> Any:
+        return await self.call(ROOT, MANAGER, member, signature, *body, **flags)
+
+    async def order(self, name: str, *identifiers: str, interactive: bool = False, **options: Variant) -> int:
+        """Orders, and returns the job's number."""
+        given = {key.replace("_", "-"): value for key, value in options.items()}
+        _, number, _ = await self.manager("Order", "sasa{sv}", name, list(identifiers), given, interactive=interactive)
+        return int(number)
+
+    async def renew(self, path: str = WWW, **options: bool) -> int:
+        given = {key.replace("_", "-"): Variant("b", value) for key, value in options.items()}
+        number, _ = await self.call(path, CERTIFICATE, "Renew", "a{sv}", given)
+        return int(number)
+
+    async def properties(self, path: str = WWW, interface: str = CERTIFICATE) -> dict[str, Any]:
+        (values,) = await self.call(path, PROPERTIES, "GetAll", "s", interface)
+        return {key: variant.value for key, variant in values.items()}
+
+    async def until(self, member: str, *first: Any) -> Signal:
+        """The first signal of this name whose body begins like this; waits for it."""
+        async with asyncio.timeout(_DEADLINE):
+            while True:
+                for signal in self.signals:
+                    if signal.member == member and signal.body[: len(first)] == list(first):
+                        return signal
+                self.news.clear()
+                await self.news.wait()
+
+    async def result(self, number: int) -> str:
+        """How a job ended."""
+        return str((await self.until("JobRemoved", number)).body[3])
+
+
+@dataclass
+class Rig:
+    """All of it. privd and clientd play their parts in the test's own process."""
+
+    address: str
+    places: Places
+    privd: Privd
+    clientd: Clientd
+    priv_listening: Listening
+    client_listening: Listening
+    polkit: Polkit | None
+    caller: Caller
+    _acmed: "asyncio.Task[None] | None" = None
+    _process: asyncio.subprocess.Process | None = None
+
+    async def start(self, trusted: frozenset[int], idle: float = 60.0) -> None:
+        """Starts acmed in this process, and waits until it has its name."""
+        self._acmed = asyncio.ensure_future(main.run(self.places, trusted, self.address, idle))
+        await self._named()
+
+    async def start_process(self) -> None:
+        """Starts acmed as a process, which a test can kill."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _PROGRAM, self.address, *map(str, _arguments(self.places)), cwd=_CHECKOUT
+        )
+        await self._named()
+
+    async def kill(self) -> None:
+        """SIGKILL"""
+        assert self._process
+        self._process.kill()
+        await self._process.wait()
+        self._process = None
+
+    async def terminate(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process
+        self._process.terminate()
+        async with asyncio.timeout(_DEADLINE):
+            code = await self._process.wait()
+        self._process = None
+        return code
+
+    async def _named(self) -> None:
+        """Until it has its name: what has one is served."""
+        named = asyncio.ensure_future(self.caller.named.wait())
+        waiting = {named, self._acmed} if self._acmed else {named}
+        await asyncio.wait(waiting, timeout=_DEADLINE, return_when=asyncio.FIRST_COMPLETED)
+        assert named.done()
+
+    async def ended(self) -> None:
+        """Until acmed has ended by itself."""
+        assert self._acmed
+        async with asyncio.timeout(_DEADLINE):
+            await self._acmed
+
+    async def stop(self) -> None:
+        if self._process:
+            await self.kill()
+        if self._acmed:
+            self._acmed.cancel()
+            await asyncio.gather(self._acmed, return_exceptions=True)
+
+
+_PROGRAM = """\
+import asyncio, os, sys
+from pathlib import Path
+from acmed.manager import main
+from acmed.manager.places import Places
+address, *paths = sys.argv[1:]
+asyncio.run(main.run(Places(*map(Path, paths)), frozenset((os.getuid(),)), address, 60.0))
+"""
+
+
+def _arguments(places: Places) -> tuple[Path, ...]:
+    return (
+        places.etc,
+        places.usr,
+        places.certificates,
+        places.state,
+        places.tokens,
+        places.priv_socket,
+        places.client_socket,
+    )
+
+
+@asynccontextmanager
+async def rig(
+    directory: Path,
+    trusted: frozenset[int] | None = EVERYBODY,
+    polkit: bool = False,
+    own_policy: bool = False,
+) -> AsyncIterator[Rig]:
+    """A place with an account "default" and the services nginx and postfix. trusted: who passes without polkit; None
+    leaves it to the test to start acmed.
+    """
+    places = Places(*(directory / name for name in ("etc", "usr", "acme", "state", "http01", "priv", "client")))
+    for path in (places.etc / "acmed.toml.d", places.usr / "services.d", places.certificates, places.tokens):
+        path.mkdir(parents=True)
+    (places.etc / "acmed.toml").write_text(
+        '[account.default]\ndirectory = "https://ca.example/directory"\n'
+        '[service.nginx]\nunits = ["nginx.service"]\n[service.postfix]\nunits = ["postfix.service"]\n'
+    )
+    privd, clientd = Privd(places), Clientd(places)
+    priv_listening = Listening("org.acmed.Priv", privd, places.priv_socket)
+    client_listening = Listening("org.acmed.Client", clientd, places.client_socket)
+    async with private_bus(directory, own_policy) as address:
+        around = Rig(
+            address,
+            places,
+            privd,
+            clientd,
+            priv_listening,
+            client_listening,
+            await Polkit.start(address) if polkit else None,
+            await Caller.connect(address),
+        )
+        try:
+            if trusted is not None:
+                await around.start(trusted)
+            yield around
+        finally:
+            await around.stop()
+            around.caller.bus.disconnect()

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who may do what: acmed asks polkit, and believes nothing but a clear yes."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acmed.bus import DBusError, Variant
+from tests.bus import polkit
+from tests.bus.peers import certificate
+from tests.bus.rig import CERTIFICATE, JOB, MANAGER, NOBODY, ROOT, WWW, Caller, Rig, rig
+
+_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
+_WITH_PASSWORD = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+_ACCOUNT = {"directory": Variant("s", "letsencrypt-staging"), "agree-tos": Variant("b", True)}
+
+# Each call that changes anything: what polkit is asked about it.
+_CHANGES: list[tuple[str, str, str, str, tuple[Any, ...], str, dict[str, str]]] = [
+    (
+        ROOT,
+        MANAGER,
+        "Order",
+        "sasa{sv}",
+        ("", ["New.Example.com", "n.example.com"], {"key-type": Variant("s", "rsa-2048")}),
+        "org.acmed1.order",
+        {
+            "certificate": "new.example.com",
+            "identifiers": "new.example.com,n.example.com",
+            "account": "default",
+            "key-type": "rsa-2048",
+        },
+    ),
+    (ROOT, MANAGER, "RenewDue", "t", (0,), "org.acmed1.renew", {"certificate": "due", "force": "false"}),
+    (
+        ROOT,
+        MANAGER,
+        "AddAccount",
+        "sa{sv}",
+        ("", _ACCOUNT),
+        "org.acmed1.manage-accounts",
+        {
+            "account": "default",
+            "directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
+            "key-type": "ecdsa-p256",
+        },
+    ),
+    (ROOT, MANAGER, "Reload", "", (), "org.acmed1.reload", {}),
+    (
+        WWW,
+        CERTIFICATE,
+        "Renew",
+        "a{sv}",
+        ({"force": Variant("b", True)},),
+        "org.acmed1.renew",
+        {"certificate": "www.example.com", "identifiers": "www.example.com", "account": "default", "force": "true"},
+    ),
+    (
+        WWW,
+        CERTIFICATE,
+        "Revoke",
+        "ua{sv}",
+        (1, {}),
+        "org.acmed1.revoke",
+        {
+            "certificate": "www.example.com",
+            "identifiers": "www.example.com",
+            "account": "default",
+            "reason": "keyCompromise",
+        },
+    ),
+    (
+        WWW,
+        CERTIFICATE,
+        "Forget",
+        "",
+        (),
+        "org.acmed1.configure",
+        {"certificate": "www.example.com", "identifiers": "www.example.com", "account": "default"},
+    ),
+]
+_NAMES = [change[2] for change in _CHANGES]
+
+
+def _prepare(it: Rig) -> polkit.Polkit:
+    assert it.polkit
+    it.privd.configure("www.example.com", ["www.example.com"])
+    it.privd.install("www.example.com", certificate(["www.example.com"]))
+    it.privd.configure("due", ["due.example.com"])
+    return it.polkit
+
+
+@pytest.mark.parametrize("change", _CHANGES, ids=_NAMES)
+def test_change_is_asked_about_with_its_details(tmp_path: Path, change: Any) -> None:
+    path, interface, member, signature, body, action, details = change
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            asked = _prepare(it)
+            await it.caller.call(path, interface, member, signature, *body)
+            (question,) = asked.asked
+            assert question == polkit.Asked(it.caller.bus.unique_name, action, details, 0)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("answer", "interactive", "error"),
+    [
+        (polkit.NO, False, _DENIED),
+        (polkit.NO, True, _DENIED),
+        (polkit.CHALLENGE, False, _WITH_PASSWORD),
+        (polkit.CHALLENGE, True, _DENIED),
+        (None, False, _DENIED),
+    ],
+)
+@pytest.mark.parametrize("change", _CHANGES, ids=_NAMES)
+def test_change_that_is_not_allowed_is_not_made(
+    tmp_path: Path, change: Any, answer: tuple[bool, bool] | None, interactive: bool, error: str
+) -> None:
+    """answer None: polkit's own cannot be understood."""
+    path, interface, member, signature, body, _, _ = change
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            asked = _prepare(it)
+            asked.garbage, asked.answer = answer is None, answer or polkit.YES
+            with pytest.raises(DBusError) as refused:
+                await it.caller.call(path, interface, member, signature, *body, interactive=interactive)
+            assert refused.value.name == error
+            assert asked.asked[0].flags == int(interactive)
+            assert await it.caller.manager("ListJobs") == [[]]
+            assert it.privd.calls == it.clientd.calls == []
+
+    asyncio.run(run())
+
+
+def test_reading_needs_no_polkit(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            asked = _prepare(it)
+            await it.caller.manager("ListCertificates")
+            await it.caller.manager("ListJobs")
+            await it.caller.manager("CheckConfiguration")
+            await it.caller.manager("GetCertificate", "s", "due")
+            await it.caller.call(WWW, CERTIFICATE, "Describe")
+            await it.caller.properties()
+            assert asked.asked == []
+
+    asyncio.run(run())
+
+
+def test_without_polkit_only_trusted_users_may(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY) as it:
+            with pytest.raises(DBusError) as refused:
+                await it.caller.manager("Reload")
+            assert refused.value.name == _DENIED
+
+    asyncio.run(run())
+
+
+def test_trusted_user_is_not_asked_about(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, polkit=True) as it:
+            await it.caller.manager("Reload")
+            assert it.polkit
+            assert it.polkit.asked == []
+
+    asyncio.run(run())
+
+
+def test_caller_that_leaves_while_polkit_thinks(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            asked, other = _prepare(it), await Caller.connect(it.address)
+            asked.release.clear()
+            call = asyncio.ensure_future(other.order("", "new.example.com"))
+            await asked.came.wait()
+            other.bus.disconnect()
+            await asyncio.gather(call, return_exceptions=True)
+            asked.release.set()
+            await asked.settled()
+            # acmed has polkit's answer before this call: both go through the same bus, one after the other.
+            await it.caller.manager("ListJobs")
+            assert await it.caller.manager("ListJobs") == [[]]
+            assert it.privd.calls == []
+
+    asyncio.run(run())
+
+
+def test_world_that_moves_while_a_person_types(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            asked = _prepare(it)
+            asked.release.clear()
+            renewal = asyncio.ensure_future(it.caller.renew(force=True))
+            order = asyncio.ensure_future(it.caller.order("", "new.example.com"))
+            while len(asked.asked) < 2:
+                await asyncio.sleep(0)
+            (it.places.etc / "certificates.d" / "www.example.com.toml").unlink()
+            it.privd.configure("new.example.com", ["other.example.com"])
+            await it.caller.manager("ListJobs")
+            asked.release.set()
+            with pytest.raises(DBusError) as gone:
+                await renewal
+            assert gone.value.name == "org.acmed1.Error.NoSuchCertificate"
+            with pytest.raises(DBusError) as exists:
+                await order
+            assert exists.value.name == "org.acmed1.Error.CertificateExists"
+            assert it.privd.calls == []
+
+    asyncio.run(run())
+
+
+def test_cancel_needs_the_action_of_the_job(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            asked = _prepare(it)
+            it.clientd.gate("Order")
+            it.clientd.gate("Register")
+            order = await it.caller.order("", "new.example.com")
+            (due,) = (await it.caller.manager("RenewDue", "t", 0))[0]
+            account, _ = await it.caller.manager("AddAccount", "sa{sv}", "second", _ACCOUNT)
+            asked.answer = polkit.NO
+            for number in (order, due[1], account):
+                with pytest.raises(DBusError) as refused:
+                    await it.caller.call(f"{ROOT}/job/_{number}", JOB, "Cancel")
+                assert refused.value.name == _DENIED
+            actions = [question.action for question in asked.asked[-3:]]
+            assert actions == ["org.acmed1.order", "org.acmed1.renew", "org.acmed1.manage-accounts"]
+            asked.answer = polkit.YES
+            for number in (order, due[1], account):
+                await it.caller.call(f"{ROOT}/job/_{number}", JOB, "Cancel")
+                assert await it.caller.result(number) == "canceled"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "identifiers", [["a'; rm -rf /"], ["www.example.com\nIs this yours?"], ["$(account)"], ["localhost"], ["x" * 300]]
+)
+def test_name_that_is_none_never_comes_into_a_prompt(tmp_path: Path, identifiers: list[str]) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            for name, texts in (("", identifiers), (identifiers[0], ["www.example.com"])):
+                if name == "localhost":
+                    continue  # a name for a certificate like any other
+                with pytest.raises(DBusError) as refused:
+                    await it.caller.order(name, *texts)
+                assert refused.value.name == "org.acmed1.Error.InvalidName"
+            assert it.polkit
+            assert it.polkit.asked == []
+
+    asyncio.run(run())

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs one command line, and turns what goes wrong into a line and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from acmed.ctl import output
+from acmed.ctl.exits import CommandError, Exit
+from acmed.ctl.output import Output
+from acmed.ctl.parser import parse
+
+
+def main() -> None:
+    """acmectl."""
+    output.prepare_streams()
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough. What is still buffered must not fail again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.BROKEN_PIPE
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        Output().error(f"Cannot write the output: {error.strerror or error}")
+        code = Exit.FAILED
+    sys.exit(code)
+
+
+def run(words: Sequence[str]) -> Exit:
+    """One command line to its exit code. Raises SystemExit where it is wrong, and OSError where printing fails."""
+    arguments = parse(words)
+    out = Output(json=arguments.json, quiet=arguments.quiet, colour=arguments.color)
+    try:
+        if arguments.command == "config-check":
+            from acmed.ctl.configcheck import config_check  # noqa: PLC0415  needs no bus
+
+            return config_check(out)
+        from acmed.ctl.commands import over_the_bus  # noqa: PLC0415  slow to load: not for --help
+
+        return over_the_bus(arguments, out)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except CommandError as error:
+        out.error(error.message, error.hint)
+        return error.exit_code
+    except OSError:
+        raise
+    except ImportError as error:
+        out.error(f"acmectl is not installed completely: {error}")
+        return Exit.FAILED
+    except Exception as error:
+        out.error(f"This is a defect of acmectl, please report it: {type(error).__name__}: {error}")
+        return Exit.FAILED

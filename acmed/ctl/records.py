@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The objects of org.acmed1 as data, read from their properties, and as the JSON that acmectl(1) documents.
+
+A property that is missing or of another type counts as empty: acmed may be older than acmectl, never the other way.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from acmed.ctl import times
+
+Properties = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Error:
+    """A D-Bus error's name and message, and when it was (microseconds since the epoch, 0 where not known)."""
+
+    name: str
+    message: str
+    time: int = 0
+
+    def json(self) -> dict[str, Any]:
+        return {"name": self.name, "message": self.message, "time": times.iso(self.time)}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """org.acmed1.Certificate. job is 0 where none runs."""
+
+    path: str
+    name: str
+    identifiers: tuple[str, ...] = ()
+    account: str = ""
+    key_type: str = ""
+    services: tuple[str, ...] = ()
+    state: str = ""
+    not_before: int = 0
+    not_after: int = 0
+    renew_at: int = 0
+    serial_number: str = ""
+    issuer: str = ""
+    fingerprint: str = ""
+    paths: tuple[tuple[str, str], ...] = ()
+    error: Error | None = None
+    failures: int = 0
+    undelivered: tuple[tuple[str, str], ...] = ()
+    job: int = 0
+
+    @classmethod
+    def read(cls, path: str, properties: Properties) -> "Certificate":
+        return cls(
+            path=path,
+            name=text(properties, "Name"),
+            identifiers=texts(properties, "Identifiers"),
+            account=text(properties, "Account"),
+            key_type=text(properties, "KeyType"),
+            services=texts(properties, "Services"),
+            state=text(properties, "State"),
+            not_before=number(properties, "NotBefore"),
+            not_after=number(properties, "NotAfter"),
+            renew_at=number(properties, "RenewAt"),
+            serial_number=text(properties, "SerialNumber"),
+            issuer=text(properties, "Issuer"),
+            fingerprint=text(properties, "FingerprintSHA256"),
+            paths=_paths(properties.get("Paths")),
+            error=error(properties, "LastError", number(properties, "LastErrorTimestamp")),
+            failures=number(properties, "Failures"),
+            undelivered=pairs(properties, "Undelivered"),
+            job=_first_number(properties.get("Job")),
+        )
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "identifiers": list(self.identifiers),
+            "account": self.account,
+            "keyType": self.key_type,
+            "services": list(self.services),
+            "state": self.state,
+            "notBefore": times.iso(self.not_before),
+            "notAfter": times.iso(self.not_after),
+            "renewAt": times.iso(self.renew_at),
+            "serialNumber": self.serial_number,
+            "issuer": self.issuer,
+            "fingerprintSHA256": self.fingerprint,
+            "paths": dict(self.paths),
+            "lastError": self.error.json() if self.error else None,
+            "failures": self.failures,
+            "undelivered": undelivered_json(self.undelivered),
+            "job": self.job or None,
+        }
+
+
+@dataclass(frozen=True)
+class Account:
+    """org.acmed1.Account"""
+
+    path: str
+    name: str
+    directory: str = ""
+    uri: str = ""
+    contact: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: str, properties: Properties) -> "Account":
+        return cls(
+            path,
+            text(properties, "Name"),
+            text(properties, "Directory"),
+            text(properties, "URI"),
+            texts(properties, "Contact"),
+        )
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "directory": self.directory,
+            "uri": self.uri or None,
+            "contact": list(self.contact),
+        }
+
+
+@dataclass(frozen=True)
+class Job:
+    """org.acmed1.Job. certificate is the name of what it works on; an account's for a job of type "account"."""
+
+    path: str
+    id: int
+    type: str = ""
+    certificate: str = ""
+    uid: int = 0
+    started: int = 0
+    step: str = ""
+    progress: int = 0
+    challenges: tuple[tuple[str, str, str], ...] = ()
+    error: Error | None = None
+
+    @classmethod
+    def read(cls, path: str, properties: Properties) -> "Job":
+        certificate = properties.get("Certificate")
+        return cls(
+            path=path,
+            id=number(properties, "Id"),
+            type=text(properties, "Type"),
+            certificate=str(certificate[0]) if isinstance(certificate, list | tuple) and certificate else "",
+            uid=number(properties, "StartedByUID"),
+            started=number(properties, "StartTimestamp"),
+            step=text(properties, "Step"),
+            progress=number(properties, "Progress"),
+            challenges=_triples(properties.get("Challenges")),
+            error=error(properties, "Error"),
+        )
+
+    def updated(self, values: Properties) -> "Job":
+        """The job with the properties that changed."""
+        new = Job.read(self.path, values)
+        return replace(
+            self,
+            type=new.type or self.type,
+            certificate=new.certificate or self.certificate,
+            started=new.started or self.started,
+            step=new.step or self.step,
+            progress=new.progress if "Progress" in values else self.progress,
+            challenges=new.challenges if "Challenges" in values else self.challenges,
+            error=new.error or self.error,
+        )
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "type": self.type,
+            "certificate": self.certificate,
+            "startedByUID": self.uid,
+            "started": times.iso(self.started),
+            "step": self.step,
+            "progress": self.progress,
+            "challenges": [
+                {"identifier": identifier, "type": kind, "status": status}
+                for identifier, kind, status in self.challenges
+            ],
+        }
+
+
+def undelivered_json(undelivered: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+    """Services that still wait for a certificate, and why."""
+    return [{"service": service, "error": message} for service, message in undelivered]
+
+
+def text(properties: Properties, name: str) -> str:
+    """A property of type s or o."""
+    value = properties.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def number(properties: Properties, name: str) -> int:
+    """A property of type t or u."""
+    value = properties.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def texts(properties: Properties, name: str) -> tuple[str, ...]:
+    """A property of type as."""
+    value = properties.get(name)
+    return tuple(str(item) for item in value) if isinstance(value, list | tuple) else ()
+
+
+def error(properties: Properties, name: str, time: int = 0) -> Error | None:
+    """A property of type (ss) with an error's name and message; None where both are empty."""
+    value = properties.get(name)
+    if not isinstance(value, list | tuple) or len(value) != 2 or not any(value):
+        return None
+    return Error(str(value[0]), str(value[1]), time)
+
+
+def pairs(properties: Properties, name: str) -> tuple[tuple[str, str], ...]:
+    """A property of type a(ss)."""
+    value = properties.get(name)
+    items = value if isinstance(value, list | tuple) else ()
+    return tuple((str(item[0]), str(item[1])) for item in items if len(item) == 2)
+
+
+def _paths(value: Any) -> tuple[tuple[str, str], ...]:
+    items = value.items() if isinstance(value, dict) else ()
+    return tuple(sorted((str(kind), str(path)) for kind, path in items))
+
+
+def _triples(value: Any) -> tuple[tuple[str, str, str], ...]:
+    items = value if isinstance(value, list | tuple) else ()
+    return tuple((str(item[0]), str(item[1]), str(item[2])) for item in items if len(item) == 3)
+
+
+def _first_number(value: Any) -> int:
+    """The t of a (to)."""
+    return value[0] if isinstance(value, list | tuple) and value and isinstance(value[0], int) else 0

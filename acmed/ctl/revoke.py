@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""acmectl revoke and acmectl forget"""
+
+from argparse import Namespace
+
+from acmed.bus import DBusError
+from acmed.ctl.exits import Exit
+from acmed.ctl.report import refused, report
+from acmed.ctl.session import Session
+
+
+async def revoke(session: Session, arguments: Namespace) -> Exit:
+    """Revokes a certificate and waits for it."""
+    async with session.follower() as follower:
+        try:
+            with session.asking():
+                job = await session.acmed.revoke(arguments.certificate, arguments.reason)
+        except DBusError as error:
+            outcomes = [refused(arguments.certificate, error)]
+        else:
+            outcomes = await follower.follow([job])
+    return report(session.output, outcomes, "revoke")
+
+
+async def forget(session: Session, arguments: Namespace) -> Exit:
+    """Ends the management of a certificate, and says which files stay."""
+    with session.asking():
+        certificate = await session.acmed.forget(arguments.certificate)
+    if session.output.json:
+        session.output.document({"forgotten": certificate.name, "paths": dict(certificate.paths)})
+    elif not session.output.quiet:
+        session.output.lines(
+            [
+                f"{certificate.name}: acmed does not renew it any more. Its files stay:"
+                if certificate.paths
+                else f"{certificate.name}: forgotten",
+                *[f"  {path}" for _, path in certificate.paths],
+            ]
+        )
+    return Exit.DONE

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""acmectl list and acmectl status"""
+
+import sys
+import time
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Sequence
+
+from acmed.ctl import table, times
+from acmed.ctl.advice import advice
+from acmed.ctl.client import Manager, Objects
+from acmed.ctl.exits import Exit
+from acmed.ctl.output import safe
+from acmed.ctl.progress import step
+from acmed.ctl.records import Certificate
+from acmed.ctl.session import Session
+
+_GOOD_STATES = ("valid", "due")
+
+
+async def list_(session: Session, _: Namespace) -> Exit:
+    """All certificates."""
+    certificates = (await session.acmed.objects()).certificates
+    if session.output.json:
+        session.output.document([certificate.json() for certificate in certificates])
+        return Exit.DONE
+    session.output.table(
+        ("CERTIFICATE", "STATE", "VALID UNTIL", "RENEWAL", "NAMES"), [_row(one) for one in certificates]
+    )
+    if not certificates and not session.output.quiet:
+        session.output.line("No certificates. 'acmectl order NAME' orders one.")
+    return Exit.DONE
+
+
+async def status(session: Session, arguments: Namespace) -> Exit:
+    """One certificate, or how everything is. The exit code says whether all is well."""
+    if arguments.certificate is None:
+        return await _overview(session)
+    certificate = await session.acmed.certificate(arguments.certificate)
+    if session.output.json:
+        session.output.document(certificate.json())
+    elif not session.output.quiet:
+        colour = session.output.coloured(sys.stdout)
+        session.output.lines(describe(certificate, time.time(), colour))
+    return health([certificate])
+
+
+async def _overview(session: Session) -> Exit:
+    objects, manager = await session.acmed.objects(), await session.acmed.manager()
+    if session.output.json:
+        session.output.document(
+            {
+                "version": manager.version,
+                "defaultAccount": manager.default_account or None,
+                "nextRenewal": times.iso(manager.next_renewal),
+                "certificates": [certificate.json() for certificate in objects.certificates],
+                "jobs": [job.json() for job in objects.jobs],
+            }
+        )
+    elif not session.output.quiet:
+        session.output.lines(overview(objects, manager, time.time(), session.output.coloured(sys.stdout)))
+    return health(objects.certificates)
+
+
+def health(certificates: Sequence[Certificate]) -> Exit:
+    """FAILED where one is not usable or was not renewed, UNDELIVERED where a service still waits for one."""
+    if any(certificate.state not in _GOOD_STATES for certificate in certificates):
+        return Exit.FAILED
+    return Exit.UNDELIVERED if any(certificate.undelivered for certificate in certificates) else Exit.DONE
+
+
+def describe(certificate: Certificate, now: float, colour: bool) -> list[str]:
+    """The lines of `status CERT`: every property."""
+    state = table.coloured(certificate.state, table.state_style(certificate.state), colour)
+    pairs = [
+        ("Certificate", safe(certificate.name)),
+        ("State", state + (f", {certificate.failures} failures in a row" if certificate.failures > 1 else "")),
+        ("Names", safe("\n".join(certificate.identifiers)) or "-"),
+        ("Account", safe(certificate.account) or "-"),
+        ("Key type", safe(certificate.key_type) or "-"),
+        ("Services", safe(", ".join(certificate.services)) or "-"),
+        ("Valid since", times.local(certificate.not_before)),
+        ("Valid until", times.with_relative(certificate.not_after, now)),
+        ("Next renewal", times.with_relative(certificate.renew_at, now)),
+        ("Serial number", safe(certificate.serial_number) or "-"),
+        ("Issuer", safe(certificate.issuer) or "-"),
+        ("SHA-256", safe(certificate.fingerprint) or "-"),
+        ("Files", safe(_paths(certificate)) or "-"),
+    ]
+    if certificate.job:
+        pairs.append(("Job", str(certificate.job)))
+    for service, message in certificate.undelivered:
+        pairs.append(("Undelivered", table.coloured(safe(f"{service}: {message or 'not tried yet'}"), "bad", colour)))
+    if certificate.error:
+        message = table.coloured(safe(certificate.error.message), "bad", colour)
+        when = f", {times.with_relative(certificate.error.time, now)}" if certificate.error.time else ""
+        pairs.append(("Last error", f"{message}\n{safe(certificate.error.name)}{when}"))
+        if hint := advice(certificate.error.name, certificate.name):
+            pairs.append(("What to do", safe(hint)))
+    return table.fields(pairs, colour)
+
+
+def overview(objects: Objects, manager: Manager, now: float, colour: bool) -> list[str]:
+    """The lines of `status`: counts, what runs, and what needs somebody."""
+    counts = Counter(certificate.state for certificate in objects.certificates)
+    pairs = [
+        ("acmed", safe(manager.version)),
+        ("Certificates", ", ".join(f"{count} {safe(state)}" for state, count in sorted(counts.items())) or "none"),
+        ("Accounts", safe(", ".join(account.name for account in objects.accounts)) or "none"),
+        ("Default account", safe(manager.default_account) or "-"),
+        ("Next renewal", times.with_relative(manager.next_renewal, now)),
+        ("Jobs", "\n".join(safe(f"{job.id} {job.certificate}: {step(job)}") for job in objects.jobs) or "none"),
+    ]
+    lines = table.fields(pairs, colour)
+    for certificate in objects.certificates:
+        if health([certificate]) is not Exit.DONE:
+            lines += ["", *describe(certificate, now, colour)]
+    return lines
+
+
+def _row(certificate: Certificate) -> tuple[str, ...]:
+    renewal = times.local(certificate.renew_at)
+    state = f"{certificate.state}, undelivered" if certificate.undelivered else certificate.state
+    names = safe(" ".join(certificate.identifiers))
+    return safe(certificate.name), safe(state), times.local(certificate.not_after), renewal, names
+
+
+def _paths(certificate: Certificate) -> str:
+    kinds = max((len(kind) for kind, _ in certificate.paths), default=0)
+    return "\n".join(f"{kind.ljust(kinds)}  {path}" for kind, path in certificate.paths)

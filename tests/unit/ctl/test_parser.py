@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""acmectl's command line."""
+
+import subprocess
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acmed.config.model import DIRECTORIES, KeyType
+from acmed.ctl import arguments
+from acmed.ctl.parser import parse
+from acmed.names import Identifier
+
+GENERAL = {"json": False, "no_ask_password": False, "verbose": False, "quiet": False, "color": "auto"}
+WWW = Identifier("dns", "www.example.com")
+ORDER: dict[str, Any] = {"names": [], "name": None, "account": None, "key_type": None, "service": None}
+RENEW: dict[str, Any] = {"certificates": [], "due": False, "all": False, "force": False, "new_key": False}
+ADD = {"account": "default", "contact": None, "agree_tos": True, "ca_file": None, "key_type": None}
+LE = DIRECTORIES["letsencrypt"]
+
+
+@pytest.mark.parametrize(
+    ("line", "command", "values"),
+    [
+        ("list", "list", {}),
+        ("--json list -q", "list", {"json": True, "quiet": True}),
+        ("-v list --color never", "list", {"verbose": True, "color": "never"}),
+        ("--color=always account --json list", "account-list", {"color": "always", "json": True}),
+        ("account show", "account-show", {"account": None}),
+        ("account show a", "account-show", {"account": "a"}),
+        ("account add --directory letsencrypt --agree-tos", "account-add", {**ADD, "directory": LE}),
+        (
+            "account add b --directory https://ca.example:14000/dir --contact a@example.com "
+            "--contact mailto:b@example.com --agree-tos --ca-file ca.pem --key-type rsa-2048",
+            "account-add",
+            {
+                "account": "b",
+                "directory": "https://ca.example:14000/dir",
+                "contact": ["mailto:a@example.com", "mailto:b@example.com"],
+                "agree_tos": True,
+                "ca_file": Path("ca.pem"),
+                "key_type": "rsa-2048",
+            },
+        ),
+        ("order www.example.com", "order", {**ORDER, "names": [WWW]}),
+        ("order --name www", "order", {**ORDER, "name": "www"}),
+        (
+            "order WWW.Example.com. 192.0.2.1 --account a --key-type ecdsa-p384 --service nginx --service postfix",
+            "order",
+            {
+                "names": [WWW, Identifier("ip", "192.0.2.1")],
+                "name": None,
+                "account": "a",
+                "key_type": "ecdsa-p384",
+                "service": ["nginx", "postfix"],
+            },
+        ),
+        ("status", "status", {"certificate": None}),
+        ("status www", "status", {"certificate": "www"}),
+        ("renew --due --no-ask-password", "renew", {**RENEW, "due": True, "no_ask_password": True}),
+        ("renew --all --force", "renew", {**RENEW, "all": True, "force": True}),
+        ("renew a b --new-key", "renew", {**RENEW, "certificates": ["a", "b"], "new_key": True}),
+        ("revoke a", "revoke", {"certificate": "a", "reason": 0}),
+        ("revoke a --reason KEYcompromise", "revoke", {"certificate": "a", "reason": 1}),
+        ("revoke a --reason 5", "revoke", {"certificate": "a", "reason": 5}),
+        ("forget a", "forget", {"certificate": "a"}),
+        ("jobs", "jobs", {}),
+        ("watch", "watch", {}),
+        ("cancel 7", "cancel", {"job": 7}),
+        ("config check", "config-check", {}),
+    ],
+)
+def test_accepted(line: str, command: str, values: dict[str, Any]) -> None:
+    given = vars(parse(line.split()))
+    del given["parser"]
+    assert given == GENERAL | {"command": command} | values
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "COMMAND"),
+        ("account", "COMMAND"),
+        ("nonsense", "invalid choice: 'nonsense'"),
+        ("--nonsense list", "--nonsense"),
+        ("--js list", "--js"),
+        ("order", "give the NAMEs to order, or --name CERT"),
+        ("order not_a_name", "'not_a_name' is not a DNS name"),
+        ("order a.example.com --name A/B", "'A/B' is not a valid name"),
+        ("order a.example.com --key-type dsa", "ecdsa-p384"),
+        ("renew", "give certificates, or --due, or --all"),
+        ("renew a --all", "give certificates, or --due, or --all"),
+        ("renew --due --force", "not with --due"),
+        ("revoke", "CERT"),
+        ("revoke a --reason 2", "keyCompromise (1)"),
+        ("cancel x", "'x' is not the number of a job"),
+        ("cancel 0", "'0' is not the number of a job"),
+        ("account add --directory letsencrypt", "--agree-tos"),
+        ("account add --agree-tos", "--directory"),
+        ("account add --directory http://ca.example/ --agree-tos", "neither an https URL nor one of letsencrypt"),
+        ("account add --directory letsencrypt --agree-tos --contact nobody", "'nobody' is not a mail address"),
+        ("list --color sometimes", "always"),
+    ],
+)
+def test_refused(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        parse(line.split())
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("take", "text"),
+    [
+        (arguments.name, "\udcff"),
+        (arguments.identifier, "\udcff.example.com"),
+        (arguments.contact, "a@\udcff"),
+        (arguments.contact, "a@b,c@d"),
+        (arguments.contact, "a@b\n"),
+        (arguments.directory, "\udcff"),
+        (arguments.job, "٣"),
+        (arguments.job, "9" * 5000),
+    ],
+)
+def test_odd_arguments(take: Callable[[str], object], text: str) -> None:
+    with pytest.raises(ArgumentTypeError):
+        take(text)
+
+
+def test_words_are_those_of_the_configuration() -> None:
+    assert tuple(KeyType) == arguments.KEY_TYPES
+    assert tuple(DIRECTORIES) == arguments.DIRECTORIES
+
+
+def test_name_of_an_order() -> None:
+    assert arguments.order_name(None, [Identifier("dns", "*.example.com"), WWW]) == "_.example.com"
+    assert arguments.order_name("given", [WWW]) == "given"
+
+
+def test_help_loads_no_bus() -> None:
+    """The libraries that take long to load are not needed for a line of help."""
+    program = "import sys; from acmed.ctl import main; print(sorted({'asyncio', 'dbus_next'} & sys.modules.keys()))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"

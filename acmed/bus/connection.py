@@ -4,6 +4,7 @@ ServiceInterface leak tracebacks to callers, lose cancelled calls and send Objec
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -61,6 +62,19 @@ class Dispatcher(Protocol):
     def incoming(self, call: MethodCall) -> None: ...
 
 
+class _PatientSocket:
+    """The library's writer takes a socket that is full for one that is lost; told that nothing went, it waits."""
+
+    def __init__(self, full: socket.socket) -> None:
+        self._socket = full
+
+    def send(self, data: memoryview) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+
+
 class Bus:
     """One connection. Everything runs in the event loop in which it was made."""
 
@@ -77,6 +91,7 @@ class Bus:
         """Connects to the bus of an address, or to the system bus ($DBUS_SYSTEM_BUS_ADDRESS). Raises BusLost."""
         try:
             library = MessageBus(bus_address=address, bus_type=BusType.SYSTEM, negotiate_unix_fd=False)
+            library._writer.sock = _PatientSocket(library._writer.sock)
             bus = cls(library)
             await library.connect()
         except Exception as error:  # the library raises bare Exceptions, sockets' and its own

@@ -89,7 +89,7 @@ class Finalization:
     ) -> messages.Error | None:
         """Returns when the authorization is valid, or with what made it fail."""
         retry_after, refused = await self._answered(item, challenges)
-        pace = Pace(self._limits)
+        pace = Pace(self._limits, self._limits.first_poll)
         while True:
             await deadline.sleep(pace.pause(retry_after), f"the CA has not validated {item.name}")
             async with self._gate:
@@ -134,7 +134,7 @@ class Finalization:
             answer, order = await self._ask(csr)
         else:
             answer, order = await self._poll()
-        pace = Pace(self._limits)
+        pace = Pace(self._limits, self._limits.first_issuance_poll)
         asked = 1
         while order.status != messages.STATUS_VALID:
             if order.status == messages.STATUS_INVALID:

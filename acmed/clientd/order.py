@@ -4,7 +4,7 @@
 import asyncio
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, replace
 
 from acme import messages
@@ -71,7 +71,7 @@ async def begin(session: Session, store: Store, wanted: Wanted) -> Begun:
         try:
             order = None if last else await _resumed(session, store, wanted, uri)
             created = order is None
-            order = order or await _created(session, store, wanted, uri)
+            order = order or await _to_the_end(_created(session, store, wanted, uri))
             return Begun(order, created, await _opened(session, store, wanted.certificate, order))
         except AcmeError as error:
             if not error.final:
@@ -105,6 +105,16 @@ async def _resumed(session: Session, store: Store, wanted: Wanted, uri: str) -> 
         return None
     journal.info("Resuming an order that is %s", order.status.name, order=kept.url)
     return shown(kept, order)
+
+
+async def _to_the_end(creation: Coroutine[None, None, KeptOrder]) -> KeptOrder:
+    """Keeps the order that the CA makes also where the caller hangs up meanwhile, who comes back for it."""
+    task = asyncio.ensure_future(creation)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 async def _created(session: Session, store: Store, wanted: Wanted, uri: str) -> KeptOrder:

@@ -34,9 +34,9 @@ class Pace:
     After that, an answer's Retry-After is honoured, but nothing makes us ask faster than a doubling pause.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, first: float) -> None:
         self._limits = limits
-        self._next = limits.first_poll
+        self._next = first
         self._first = True
 
     def pause(self, retry_after: float | None) -> float:

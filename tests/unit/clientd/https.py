@@ -26,13 +26,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. cut: only so many bytes of the body, then the end. endless: the body again and again."""
+    """An answer. cut: only so many bytes of the body, then the end. endless: the body again and again. when: not before
+    this is set.
+    """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     cut: int | None = None
     endless: bool = False
+    when: asyncio.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class HttpsServer:
         reply = self._respond(Asked(method, path, headers, body))
         if isinstance(reply, HangUp):
             return False
+        if reply.when:
+            await reply.when.wait()
         size = "Transfer-Encoding: chunked" if reply.endless else f"Content-Length: {len(reply.body)}"
         fields = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
         writer.write(f"HTTP/1.1 {reply.status} Whatever\r\n{fields}{size}\r\n\r\n".encode())

@@ -27,7 +27,14 @@ from tests.unit.clientd.ca import FaultyCa
 
 # Short, so that what is to time out does; nothing below is asserted against a clock that way.
 QUICK = Limits(
-    backoff=(0.002, 0.002, 0.002), first_poll=0.002, slowest_poll=0.02, authorize=30, finalize=30, short_wait=3, read=5
+    backoff=(0.002, 0.002, 0.002),
+    first_poll=0.002,
+    first_issuance_poll=0.002,
+    slowest_poll=0.02,
+    authorize=30,
+    finalize=30,
+    short_wait=3,
+    read=5,
 )
 CSR = b"to this CA any bytes are a request"
 

@@ -258,7 +258,7 @@ def test_no_answer_makes_a_hot_loop(play: Play, value: str | None) -> None:
         assert caught.value.name == "org.acmed.Client.TimedOut"
         assert rig.ca.counts()["authz"] <= 1 + 4 + 0.5 / 0.05  # after 10, 10, 20, 40 and then 50 ms each
 
-    play(scenario, limits=replace(QUICK, authorize=0.5, first_poll=0.01, slowest_poll=0.05))
+    play(scenario, limits=replace(QUICK, authorize=0.5, first_poll=0.01, first_issuance_poll=0.01, slowest_poll=0.05))
 
 
 def test_the_journal_has_no_signature_and_no_nonce(play: Play, capfd: pytest.CaptureFixture[str]) -> None:

@@ -323,6 +323,32 @@ def test_the_caller_hangs_up_and_comes_again(play: Play, kind: str) -> None:
     play(scenario)
 
 
+def test_the_caller_hangs_up_while_the_order_is_made(play: Play) -> None:
+    """As acmed does when it is killed: the order that the CA makes is not lost."""
+
+    async def scenario(rig: Rig) -> None:
+        waiting = asyncio.ensure_future(rig.order())
+        gone = asyncio.Event()
+
+        def hang_up(work: Work) -> Reply:
+            waiting.cancel()
+            return replace(work(), when=gone)
+
+        rig.ca.faults["newOrder"] = [hang_up]
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        again = asyncio.ensure_future(rig.order())
+        for _ in range(100):  # turns of the loop, in which the daemon hears of both
+            await asyncio.sleep(0)
+        gone.set()
+        begun = await again
+        assert begun["created"] is False
+        assert rig.ca.counts()["newOrder"] == 1
+        assert await rig.finalize(http01(begun))
+
+    play(scenario)
+
+
 def test_two_callers_for_one_certificate(play: Play) -> None:
     async def scenario(rig: Rig) -> None:
         begun = await asyncio.gather(*(rig.order() for _ in range(8)))

@@ -71,7 +71,7 @@ class Catalogue:
         certificate = self.configuration.certificates.get(name)
         return Status(name, certificate, self._problem(name), self._store.certificate(name), found, unreadable)
 
-    def installed(self, name: str, answer: dict[str, Any], identifiers: Iterable[str]) -> None:
+    def installed(self, name: str, answer: dict[str, Any], identifiers: Iterable[str], account: str) -> None:
         """Remembers what acme-privd says it has installed, which saves reading it. answer: that of Priv.Install."""
         found = Installed(
             stamp=installed.stamp(self._certificate_file(name)),
@@ -82,7 +82,7 @@ class Catalogue:
             not_before=answer["notBefore"],
             not_after=answer["notAfter"],
         )
-        self._store.cache_certificate(name, replace(self._store.certificate(name), installed=found))
+        self._store.cache_certificate(name, replace(self._store.certificate(name), installed=found, account=account))
 
     def save(self, name: str, state: CertificateState) -> None:
         """Remembers. Raises Failure: the disk is full, or the like."""

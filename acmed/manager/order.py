@@ -8,6 +8,7 @@ from typing import Any
 from acmed import journal
 from acmed.manager import errors
 from acmed.manager.challenges import Presentation, choose, presented, rows, withdraw_left
+from acmed.manager.daemons import Daemons
 from acmed.manager.delivery import deliver
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
@@ -16,6 +17,7 @@ from acmed.manager.tools import Tools
 # Seconds. The CA may take its time between two answers.
 _ORDER_TIMEOUT = 300.0
 _FINALIZE_TIMEOUT = 900.0
+_DROP_TIMEOUT = 60.0
 
 
 async def order(job: Job, tools: Tools) -> None:
@@ -59,7 +61,7 @@ async def _obtain(job: Job, tools: Tools) -> None:
     installed = await priv("Install", job=job.id, certificate=job.name, request=request["request"], chain=chain)
     names = [identifier["value"] for identifier in request["identifiers"]]
     try:
-        tools.catalogue.installed(job.name, installed, names)
+        tools.catalogue.installed(job.name, installed, names, request["account"])
     except OSError as error:
         raise Failure(errors.INSTALL_FAILED, f"Cannot read what was installed: {error.strerror}") from error
     journal.notice(
@@ -69,6 +71,17 @@ async def _obtain(job: Job, tools: Tools) -> None:
         installed["issuer"],
         fingerprint=installed["fingerprint"],
     )
+    await drop_order(tools.daemons, job.id, job.name)
+
+
+async def drop_order(daemons: Daemons, job: int, name: str) -> None:
+    """Has acme-clientd forget an order that is over: a reused key may give the same CSR again, and the order that was
+    kept would give the same certificate again.
+    """
+    try:
+        await daemons.client("Drop", timeout=_DROP_TIMEOUT, job=job, certificate=name)
+    except Failure as failure:
+        journal.warning("acme-clientd did not forget the order of %s: %s", name, failure.message)
 
 
 async def _finalize(

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from acmed import journal
 from acmed.bus import Variant
 from acmed.bus.server import Call
 from acmed.manager import authority, clock, errors, jobs, options
 from acmed.manager.authority import Authority
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job, Queue
+from acmed.manager.order import drop_order
 from acmed.manager.revoke import REASONS
 from acmed.manager.state import JobRecord
 from acmed.manager.status import Status, Work
@@ -31,20 +31,25 @@ _ACTIONS = {
 
 @dataclass(frozen=True)
 class _Order:
-    """What Order comes to. account, key_type and services are None where the caller left them to the defaults."""
+    """What Order comes to. key_type and services are None where the caller left them to the defaults.
+
+    configure: its file is to be written; replace: there is one, which says otherwise.
+    """
 
     name: str
     identifiers: tuple[Identifier, ...]
-    account: str | None
+    account: str
     key_type: str | None
     services: list[str] | None
-    configured: bool
+    configure: bool
+    replace: bool = False
 
-    def details(self, default_account: str | None) -> dict[str, str]:
+    @property
+    def details(self) -> dict[str, str]:
         return {
             "certificate": self.name,
             "identifiers": ",".join(map(str, self.identifiers)),
-            "account": self.account or default_account or "",
+            "account": self.account,
             "key_type": self.key_type or "",
         }
 
@@ -59,13 +64,13 @@ class Requests:
         self._queue = queue
 
     async def order(self, call: Call, name: str, texts: list[str], given: Mapping[str, Variant]) -> Job:
-        """Configures a certificate, unless it is, and orders it."""
+        """Configures a certificate, unless it is as the call says, and orders it."""
         plan = self._plan_order(name, texts, given)
-        details = plan.details(self._catalogue.configuration.default_account)
-        uid = await self._authority.check(call, authority.ORDER, **details)
-        plan = self._plan_order(name, texts, given)
+        uid = await self._authority.check(call, authority.ORDER, **plan.details)
+        if plan != self._plan_order(name, texts, given):
+            raise Failure(errors.BUSY, f"The configuration of '{plan.name}' changed meanwhile; look, and try again")
         with self._queue.hold(plan.name) as number:
-            if not plan.configured:
+            if plan.configure:
                 await self._daemons.priv(
                     "Configure",
                     job=number,
@@ -74,7 +79,7 @@ class Requests:
                     account=plan.account,
                     keyType=plan.key_type,
                     services=plan.services,
-                    replace=False,
+                    replace=plan.replace,
                 )
                 self._catalogue.reload()
             self._catalogue.configured(plan.name)
@@ -121,10 +126,7 @@ class Requests:
             await self._daemons.priv("Forget", job=number, certificate=name)
             self._catalogue.forget(name)
             self._catalogue.reload()
-            try:
-                await self._daemons.client("Drop", timeout=60.0, job=number, certificate=name)
-            except Failure as failure:  # what it kept is of no use to anybody, and does no harm
-                journal.warning("acme-clientd did not forget the order of %s: %s", name, failure.message)
+            await drop_order(self._daemons, number, name)
 
     async def add_account(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
         """Makes an account, or has the CA find it by its key where it is there already."""
@@ -162,34 +164,36 @@ class Requests:
             raise Failure(
                 errors.NO_SUCH_CERTIFICATE, f"There is no certificate '{name}', and no identifiers were given"
             )
-        self._check_account(values.get("account"))
-        return _Order(
-            name, identifiers, values.get("account"), values.get("key-type"), values.get("services"), configured=False
-        )
+        account = self._check_account(values.get("account"))
+        return _Order(name, identifiers, account, values.get("key-type"), values.get("services"), configure=True)
 
     def _plan_configured(self, name: str, identifiers: tuple[Identifier, ...], values: dict[str, Any]) -> _Order:
-        """For a certificate that is configured: it is ordered as it is, and a call that says otherwise is refused."""
+        """For a certificate that there is: with options that say otherwise it is moved to them, names aside."""
         certificate, status = self._catalogue.configured(name), self._catalogue.status(name)
-        differs = [
-            what
-            for what, wanted, there in (
-                ("identifiers", set(identifiers) or None, set(certificate.identifiers)),
-                ("account", values.get("account"), certificate.account),
-                ("key-type", values.get("key-type"), certificate.key_type.value),
-                ("services", set(values.get("services", ())) or None, set(certificate.services)),
-            )
-            if wanted not in (None, there)
-        ]
-        if differs:
+        if identifiers and set(identifiers) != set(certificate.identifiers):
             raise Failure(
                 errors.CERTIFICATE_EXISTS,
-                f"'{name}' is configured with other {' and '.join(differs)}: "
-                f"change {certificate.path}, or give another name",
+                f"'{name}' is configured for other identifiers: change {certificate.path}, or give another name",
             )
-        if not status.is_due(clock.now()):
+        there = {
+            "account": certificate.account,
+            "key-type": certificate.key_type.value,
+            "services": list(certificate.services),
+        }
+        wanted = there | values
+        plan = _Order(
+            name,
+            certificate.identifiers,
+            self._check_account(wanted["account"]),
+            wanted["key-type"],
+            wanted["services"],
+            configure=wanted != there,
+            replace=True,
+        )
+        if not plan.configure and not status.is_due(clock.now()):
             until = f" until {clock.text(status.installed.not_after)}" if status.installed else ""
             raise Failure(errors.CERTIFICATE_EXISTS, f"'{name}' is issued, and valid{until}")
-        return _Order(name, certificate.identifiers, certificate.account, certificate.key_type.value, None, True)
+        return plan
 
     def _plan_renewal(self, name: str, force: bool) -> str:
         """The type of the job that Renew starts."""
@@ -232,10 +236,11 @@ class Requests:
         if "key-type" in values:
             options.key_type(values["key-type"])
 
-    def _check_account(self, account: str | None) -> None:
+    def _check_account(self, account: str | None) -> str:
+        """The account, or the default one. It goes into the file by name, as another may become the default."""
         known, wanted = self._catalogue.configuration.accounts, account or self._catalogue.configuration.default_account
         if wanted in known:
-            return
+            return str(wanted)
         listed = (
             f"the known ones are {', '.join(sorted(known))}" if known else "there is none yet; AddAccount makes one"
         )

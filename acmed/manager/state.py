@@ -21,7 +21,7 @@ interface org.acmed.State
 type Installed (stamp: string, fingerprint: string, serial_number: string, issuer: string,
   identifiers: []string, not_before: int, not_after: int)
 type Certificate (failures: int, error_name: string, error_message: string, error_time: int, retry_at: int,
-  revoked: string, delivered: [string]string, delivery_errors: [string]string, installed: ?Installed)
+  revoked: string, delivered: [string]string, delivery_errors: [string]string, installed: ?Installed, account: string)
 type AccountRequest (directory: string, contact: []string, key_type: string, ca_pem: ?string)
 type Job (id: int, type: string, name: string, uid: int, started: int, new_key: bool, reason: int, before: string,
   tokens: []string, webroot: bool, account: ?AccountRequest)
@@ -36,6 +36,7 @@ class CertificateState:
 
     revoked: the fingerprint that was revoked. delivered: what each service last got, by fingerprint; a service that
     has not got what is installed is owed it, however that came about. installed: what was read from cert.pem.
+    account: the one that got it, "" where that is not known.
     """
 
     failures: int = 0
@@ -47,6 +48,7 @@ class CertificateState:
     delivered: dict[str, str] = field(default_factory=dict)
     delivery_errors: dict[str, str] = field(default_factory=dict)
     installed: Installed | None = None
+    account: str = ""
 
 
 @dataclass(frozen=True)

@@ -81,12 +81,17 @@ class Status:
         return "due" if self.is_due(now) else "valid"
 
     def is_due(self, now: int) -> bool:
-        """Whether a new certificate is wanted: none is there, its time has come, or it is for other names."""
+        """Whether a new certificate is wanted: none is there, its time has come, or it is not what is configured."""
         if self.unreadable:
             return False
         if not self.installed or self.revoked or now >= self.renew_at:
             return True
-        return bool(self.configured) and set(self.identifiers) != set(self.installed.identifiers)
+        return self.configured is not None and self._differs(self.configured, self.installed)
+
+    def _differs(self, configured: Certificate, installed: Installed) -> bool:
+        """Other names, or from another account, which may be at another CA."""
+        other_account = self.state.account not in ("", configured.account)
+        return other_account or set(self.identifiers) != set(installed.identifiers)
 
     def work(self, now: int) -> Work | None:
         """What the timer has to do now. A revoked certificate is left to its owner."""

@@ -103,6 +103,10 @@ class Privd(Peer):
         data = tomllib.loads((self.places.etc / "certificates.d" / f"{certificate}.toml").read_text())
         return [{"type": "dns", "value": name} for name in data["names"]]
 
+    def account(self, certificate: str) -> str:
+        data = tomllib.loads((self.places.etc / "certificates.d" / f"{certificate}.toml").read_text())
+        return str(data.get("account", "default"))
+
     async def configure_method(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("Configure", **given)
         self.configure(
@@ -121,15 +125,15 @@ class Privd(Peer):
 
     async def new_account(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("NewAccount", **given)
-        self._account(given["account"], given["directory"])
+        self.configure_account(given["account"], given["directory"])
         return {}
 
     async def set_account_uri(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("SetAccountUri", **given)
-        self._account(given["account"], "https://ca.example/directory", given["uri"])
+        self.configure_account(given["account"], "https://ca.example/directory", given["uri"])
         return {}
 
-    def _account(self, name: str, directory: str, uri: str = "") -> None:
+    def configure_account(self, name: str, directory: str, uri: str = "") -> None:
         path = self.places.etc / "acmed.toml.d" / f"account-{name}.toml"
         path.parent.mkdir(exist_ok=True)
         lines = f'[account.{name}]\ndirectory = "{directory}"\n' + (f'uri = "{uri}"\n' if uri else "")
@@ -138,7 +142,7 @@ class Privd(Peer):
     async def new_request(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("NewRequest", **given)
         name = given["certificate"]
-        return {"request": "r1", "account": "default", "identifiers": self.names(name), "csr": "Y3Ny"}
+        return {"request": "r1", "account": self.account(name), "identifiers": self.names(name), "csr": "Y3Ny"}
 
     async def install_method(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("Install", **given)

@@ -244,11 +244,39 @@ def test_same_order_again_after_it_failed(tmp_path: Path) -> None:
             it.privd.configure("www.example.com", ["www.example.com"], services=["nginx"])
             number = await it.caller.order("", "www.example.com", services=Variant("as", ["nginx"]))
             assert await it.caller.result(number) == "done"
-            it.privd.configure("mail", ["mail.example.com"])
-            with pytest.raises(DBusError) as exists:
-                await it.caller.order("mail", "mail.example.com", key_type=Variant("s", "rsa-4096"))
-            assert exists.value.name == "org.acmed1.Error.CertificateExists"
-            assert "key-type" in exists.value.message
+            assert "Configure" not in it.privd.called
+
+    asyncio.run(run())
+
+
+def test_order_of_what_there_is_moves_it(tmp_path: Path) -> None:
+    """From the staging CA to production: the same names, another account, and all else as it was."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            number = await it.caller.order("", "www.example.com", services=Variant("as", ["nginx"]))
+            assert await it.caller.result(number) == "done"
+            it.privd.configure_account("production", "https://production.example/directory")
+            number = await it.caller.order("", "www.example.com", account=Variant("s", "production"))
+            assert await it.caller.result(number) == "done"
+            (first, second) = [given for method, given in it.privd.calls if method == "Configure"]
+            assert (first["account"], first["replace"]) == ("default", False)
+            assert (second["account"], second["replace"], second["services"]) == ("production", True, ["nginx"])
+            assert (second["names"], second["key_type"]) == (["www.example.com"], "ecdsa-p256")
+            # The order that is over was forgotten each time.
+            assert it.clientd.called.count("Drop") == 2
+
+    asyncio.run(run())
+
+
+def test_a_move_that_failed_is_due(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            assert await it.caller.result(await it.caller.order("", "www.example.com")) == "done"
+            assert (await it.caller.properties())["State"] == "valid"
+            it.privd.configure_account("production", "https://production.example/directory")
+            it.privd.configure("www.example.com", ["www.example.com"], account="production")
+            assert await it.caller.manager("RenewDue", "t", 0) != [[]]
 
     asyncio.run(run())
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""acme-clientd is taken over: what it can get signed, and what it can have installed. docs/threat-model.md."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.machine import Machine, Pebble
+from tests.system.hostile.clientd import CHAINS
+
+PROGRAM = Path(__file__).parent / "hostile" / "clientd.py"
+DROP_IN = "/run/systemd/system/acme-clientd.service.d/hostile.conf"
+NAME = "hostile.example.com"
+
+
+@pytest.fixture(scope="module")
+def hostile(machine: Machine, pebble: Pebble, account: str) -> Iterator[Machine]:
+    """The machine with a certificate, and then another program in the place of acme-clientd."""
+    machine.run(["acmectl", "order", NAME, "--account", account])
+    machine.put(PROGRAM, "/usr/lib/hostile/clientd.py")
+    machine.write(DROP_IN, "[Service]\nExecStart=\nExecStart=/usr/bin/python3 -I /usr/lib/hostile/clientd.py\n")
+    machine.run(["systemctl", "daemon-reload"])
+    machine.run(["systemctl", "stop", "acme-clientd.service"])
+    yield machine
+    machine.run(["rm", "-r", DROP_IN, "/usr/lib/hostile", "/etc/hostile-plan"])
+    machine.run(["systemctl", "daemon-reload"])
+    machine.run(["systemctl", "stop", "acme-clientd.service"])
+    machine.run(["acmectl", "forget", NAME])
+
+
+def renew(machine: Machine, plan: str) -> tuple[int, str]:
+    """The status and the words of `acmectl renew` while the hostile program follows a plan."""
+    machine.write("/etc/hostile-plan", plan)
+    result = machine.run(["acmectl", "renew", "--force", NAME], check=False)
+    return result.returncode, result.stdout + result.stderr
+
+
+def installed(machine: Machine) -> str:
+    """Everything that a service could see: links, modes, owners, contents."""
+    script = f"ls -lR /var/lib/acme/{NAME}/ && readlink /var/lib/acme/{NAME} && sha256sum /var/lib/acme/{NAME}/*"
+    return machine.run(["sh", "-c", script]).stdout
+
+
+def test_what_it_can_get_signed(hostile: Machine) -> None:
+    status, _ = renew(hostile, "sign")
+    assert status != 0
+    answers = json.loads(hostile.read("/var/lib/private/acme-clientd/answers.json"))
+    controls = {name: answer for name, answer in answers.items() if name.startswith("control")}
+    assert set(controls.values()) == {"signed"}
+    sockets = {name: answer for name, answer in answers.items() if name.endswith(".sock")}
+    assert sockets == {"key-permit.sock": "not reached", "priv.sock": "not reached", "verify.sock": "not reached"}
+    others = answers.keys() - controls.keys() - sockets.keys()
+    assert len(others) >= 14
+    assert {name: answers[name] for name in others} == dict.fromkeys(others, "org.acmed.Key.NotPermitted")
+
+
+def test_refusals_are_in_the_journal_with_their_fields(hostile: Machine) -> None:
+    renew(hostile, "sign")
+    options = ["--output=json", "--no-pager", "--unit=acme-keyd.service", "MESSAGE_ID=0c7e6a0f4d3f4d4bb1c5a6f2a9e8d712"]
+    entries = [json.loads(line) for line in hostile.run(["journalctl", *options]).stdout.splitlines()]
+    assert any(entry.get("ACME_OPERATION") == "newOrder" and entry["ACME_RULE"] for entry in entries)
+    assert any("bank.example.com" in entry.get("ACME_IDENTIFIERS", "") for entry in entries)
+
+
+@pytest.mark.parametrize("plan", sorted(CHAINS.keys() - {"good"}))
+def test_a_bad_chain_changes_nothing(hostile: Machine, plan: str) -> None:
+    before = installed(hostile)
+    status, words = renew(hostile, plan)
+    assert status != 0
+    assert installed(hostile) == before
+    assert "Traceback" not in words
+    assert NAME in words
+
+
+def test_a_good_chain_is_installed(hostile: Machine) -> None:
+    """The control: what the tests above change is what makes the difference."""
+    before = installed(hostile)
+    status, words = renew(hostile, "good")
+    assert status == 0, words
+    assert installed(hostile) != before

@@ -53,12 +53,20 @@ async def _obtain(job: Job, tools: Tools) -> None:
         csr=request["csr"],
     )
     challenges = choose(pending["challenges"])
+    # The port closes while the CA issues and the certificate is installed.
     async with presented(job, tools, challenges) as presentation:
         job.report("challenge", 30, rows(challenges, "pending"))
         chain = await _finalize(job, tools, request, challenges, presentation)
-    job.commit()
+        job.commit()
+        await _install(job, tools, request, chain)
+    await drop_order(tools.daemons, job.id, job.name)
+
+
+async def _install(job: Job, tools: Tools, request: dict[str, Any], chain: str) -> None:
     job.report("install", 85)
-    installed = await priv("Install", job=job.id, certificate=job.name, request=request["request"], chain=chain)
+    installed = await tools.daemons.priv(
+        "Install", job=job.id, certificate=job.name, request=request["request"], chain=chain
+    )
     names = [identifier["value"] for identifier in request["identifiers"]]
     try:
         tools.catalogue.installed(job.name, installed, names, request["account"])
@@ -71,7 +79,6 @@ async def _obtain(job: Job, tools: Tools) -> None:
         installed["issuer"],
         fingerprint=installed["fingerprint"],
     )
-    await drop_order(tools.daemons, job.id, job.name)
 
 
 async def drop_order(daemons: Daemons, job: int, name: str) -> None:

@@ -3,6 +3,7 @@
 taken minutes to answer. What takes time becomes a job. The methods are those of org.acmed1(5).
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,19 +72,22 @@ class Requests:
             raise Failure(errors.BUSY, f"The configuration of '{plan.name}' changed meanwhile; look, and try again")
         with self._queue.hold(plan.name) as number:
             if plan.configure:
-                await self._daemons.priv(
-                    "Configure",
-                    job=number,
-                    certificate=plan.name,
-                    names=[str(identifier) for identifier in plan.identifiers],
-                    account=plan.account,
-                    keyType=plan.key_type,
-                    services=plan.services,
-                    replace=plan.replace,
-                )
+                await asyncio.gather(self._configure(number, plan), self._daemons.warm())
                 self._catalogue.reload()
             self._catalogue.configured(plan.name)
             return self._start(number, jobs.ORDER, plan.name, uid)
+
+    async def _configure(self, number: int, plan: _Order) -> None:
+        await self._daemons.priv(
+            "Configure",
+            job=number,
+            certificate=plan.name,
+            names=[str(identifier) for identifier in plan.identifiers],
+            account=plan.account,
+            keyType=plan.key_type,
+            services=plan.services,
+            replace=plan.replace,
+        )
 
     async def renew(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
         """Renews a certificate; where it is not due and a service has not got it, delivers it."""

@@ -3,10 +3,12 @@
 as base64, which are put into PEM line by line.
 """
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +40,13 @@ class Verified:
     fingerprint: str
     not_before: int
     not_after: int
+
+
+async def warm(places: Places) -> None:
+    """Has PID 1 start acme-verify, which takes a while to load, while the CA validates."""
+    with suppress(OSError):
+        _, writer = await asyncio.open_unix_connection(places.verify_socket)
+        writer.close()
 
 
 async def verify(places: Places, name: str, pending: request.Request, chain: str) -> Verified:

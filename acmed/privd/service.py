@@ -152,6 +152,7 @@ class Priv:
                 return {"method": challenge.WEBROOT}
             async with _pid1() as manager:
                 await challenge.open_challenge(configuration, manager, job)
+            await install.warm(self._places)
             return {"method": challenge.DIRECTORY}
 
     async def close_challenge(self, _: Call, job: int, certificate: str) -> Answer:

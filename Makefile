@@ -14,15 +14,15 @@ FAST := $(wildcard tests/unit tests/units tests/bus)
 .PHONY: check lint test deb demo demo-shell bench roots clean setup
 
 check: lint
-	$(PYTHON) -m pytest $(FAST)
+	$(PYTHON) -m pytest --numprocesses=auto $(FAST)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check --no-cache $(CODE)
 	$(VENV)/bin/ruff format --no-cache --check $(CODE)
 	$(VENV)/bin/mypy --cache-dir=$(CACHE)/mypy $(CODE)
 
-test: lint deb
-	$(PYTHON) -m pytest $(FAST) tests/system
+test: check deb
+	$(PYTHON) -m pytest tests/system
 
 deb: $(READY)
 	$(PYTHON) -m tests.machine build-deb

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Structured log lines: to the journal where systemd reads our standard error, else to standard error.
 
-Fields: ACME_JOB, ACME_CERTIFICATE, ACME_ACCOUNT and so on; docs/journal.md lists them all. journald escapes what is
-in a field, and the message is one line, so nothing that a peer sent can forge an entry.
+Fields: ACME_JOB, ACME_CERTIFICATE, ACME_ACCOUNT and so on; acmed(8) and acme-keyd(8) list them. What is in a field or a
+message is escaped, so nothing that a peer sent can forge an entry.
 """
 
 import os

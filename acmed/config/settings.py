@@ -10,7 +10,6 @@ from acmed.config.model import Http01, Http01Mode, KeyType, Problem
 from acmed.config.section import Section
 from acmed.config.table import Table, Tables
 from acmed.config.values import Names, absolute_path, account_name, service_names
-from acmed.config.words import quoted
 
 _DEFAULT_ACCOUNT = "default"  # what `acmectl account add` calls an account that was given no name
 
@@ -85,4 +84,4 @@ def _unsaid(accounts: Names) -> str | None:
 
 def _where(table: Table, key: str) -> str:
     place = table.places[key]
-    return f"{quoted(str(place.path))} line {place.line}"
+    return f"{place.path} line {place.line}"

@@ -13,10 +13,11 @@ from acmed.ctl.client import Manager, Objects
 from acmed.ctl.exits import Exit
 from acmed.ctl.output import safe
 from acmed.ctl.progress import step
-from acmed.ctl.records import Certificate
+from acmed.ctl.records import Certificate, Error
 from acmed.ctl.session import Session
 
 _GOOD_STATES = ("valid", "due")
+_INSTALL_FAILED = "org.acmed1.Error.InstallFailed"
 
 
 async def list_(session: Session, _: Namespace) -> Exit:
@@ -96,9 +97,19 @@ def describe(certificate: Certificate, now: float, colour: bool) -> list[str]:
         message = table.coloured(safe(certificate.error.message), "bad", colour)
         when = f", {times.with_relative(certificate.error.time, now)}" if certificate.error.time else ""
         pairs.append(("Last error", f"{message}\n{safe(certificate.error.name)}{when}"))
-        if hint := advice(certificate.error.name, certificate.name):
+        if hint := _hint(certificate, certificate.error):
             pairs.append(("What to do", safe(hint)))
     return table.fields(pairs, colour)
+
+
+def _hint(certificate: Certificate, error: Error) -> str:
+    """What to do about the last error. A delivery that failed has the name of an installation that did."""
+    if error.name == _INSTALL_FAILED and certificate.undelivered and certificate.state in _GOOD_STATES:
+        return (
+            "The new certificate is in place; once the cause is gone, "
+            f"'acmectl renew {certificate.name}' or the next run of acme-renew.timer delivers it."
+        )
+    return advice(error.name, certificate.name)
 
 
 def overview(objects: Objects, manager: Manager, now: float, colour: bool) -> list[str]:

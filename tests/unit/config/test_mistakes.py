@@ -425,7 +425,7 @@ def test_broken_default_stops_only_those_that_rely_on_it(tmp_path: Path) -> None
     place.write("certificates.d/own.toml", GOOD + 'key-type = "rsa-2048"')
     configuration = place.load().configuration
     assert list(configuration.certificates) == ["own"]
-    where = f"{str(place.etc / 'acmed.toml')!r} line 2"
+    where = f"{place.etc / 'acmed.toml'} line 2"
     message = f"'key-type' is not given here, and the one in [defaults] has a problem ({where})"
     assert [problem.message for problem in configuration.broken["relies"]] == [message]
 

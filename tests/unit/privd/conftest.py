@@ -10,8 +10,13 @@ import pytest
 from tests.unit.privd.rig import Rig
 
 
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
     before = os.umask(0o077)  # as the unit has it
-    yield Rig(tmp_path)
+    yield
     os.umask(before)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)

@@ -20,7 +20,7 @@ class Limits:
     short_wait: float = 10  # a longer Retry-After of a refusal is the caller's to schedule
     waits: int = 3  # refusals with a short Retry-After that are waited for
 
-    first_poll: float = 0.25  # of a validation: a CA nearby is done by then, and acme-http01 has started
+    first_poll: float = 0.15  # of a validation: a CA nearby is done by then
     first_issuance_poll: float = 0.1
     slowest_poll: float = 5
     polls_at_once: int = 8

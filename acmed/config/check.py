@@ -112,10 +112,11 @@ def _seal(account: Account, path: Path) -> str:
     """How a key comes there: a new one, or one that the administrator has."""
     short = {url: name for name, url in DIRECTORIES.items()}
     contact = "".join(f" --contact {quote(url.removeprefix('mailto:'))}" for url in account.contact)
+    ca_file = f" --ca-file {quote(str(account.ca_file))}" if account.ca_file else ""
     return (
         "make an account with a new key, or seal the key that you have (PKCS#8 in PEM format):\n"
         f"acmectl account add {account.name} --directory {quote(short.get(account.directory, account.directory))}"
-        f"{contact} --agree-tos\n"
+        f"{contact}{ca_file} --agree-tos\n"
         f"systemd-creds encrypt --name=account_{account.name} KEY.pem {quote(str(path))}"
     )
 

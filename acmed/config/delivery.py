@@ -123,7 +123,8 @@ def _drop_in(service: Service) -> str:
     """A file of its own for each service, so that no two overwrite each other."""
     directories = sorted({_fixed(target) for target in service.files.values()})
     return (
-        f"write this to /etc/systemd/system/{UNIT}.d/{service.name}.conf, then run: systemctl daemon-reload\n"
+        f"write this to /etc/systemd/system/{UNIT}.d/{service.name}.conf, then run:"
+        f" systemctl daemon-reload && systemctl try-restart {UNIT}\n"
         f"[Service]\nReadWritePaths={' '.join(map(_unit_path, directories))}"
     )
 

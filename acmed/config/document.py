@@ -108,7 +108,8 @@ def _trust(path: Path, status: os.stat_result, owner: int) -> None:
         raise Refused(Problem(path, 0, "is not a plain file, and is ignored"))
     if status.st_uid not in (0, owner):
         hint = f"chown root {quote(str(path))}"
-        raise Refused(Problem(path, 0, f"belongs to user {status.st_uid}, not to root, and is ignored", hint))
+        # Without the user's number: with PrivateUsers=, as the daemons have it, all others look like nobody.
+        raise Refused(Problem(path, 0, "does not belong to root, and is ignored", hint))
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         hint = f"chmod go-w {quote(str(path))}"
         raise Refused(Problem(path, 0, "may be written by others than its owner, and is ignored", hint))

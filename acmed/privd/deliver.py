@@ -24,7 +24,7 @@ _RUNNING = ("active", "activating", "reloading")
 
 _READ_ONLY = (
     "acme-privd may not write there. Run: systemctl edit acme-privd.service, and add:"
-    " [Service] ReadWritePaths={directory}"
+    " [Service] ReadWritePaths={directory} (then: systemctl try-restart acme-privd.service)"
 )
 _DENIED = "the directory must belong to root: acme-privd has no right to pass by its mode"
 

@@ -109,6 +109,13 @@ def test_webroot_without_its_mode_is_a_note(tmp_path: Path) -> None:
     assert list(map(_line, check(place.load(), tmp_path))) == [("acmed.toml", 2, message, "", True)]
 
 
+def test_account_without_a_key_at_a_private_ca(tmp_path: Path) -> None:
+    """What makes the key would otherwise forget what authenticates the CA."""
+    place = Place(tmp_path, f'{STAGING}ca-file = "{tmp_path}/my ca.pem"\n')
+    *_, problem = check(place.load(), _keys(tmp_path))
+    assert f" --directory letsencrypt-staging --ca-file '{tmp_path}/my ca.pem' --agree-tos\n" in problem.hint
+
+
 def test_account_without_a_key(tmp_path: Path) -> None:
     place = Place(
         tmp_path, f"""{STAGING}contact = ["it's@example.com"]\n[account.ca]\ndirectory = "https://ca.example/?a&b"\n"""
@@ -163,7 +170,8 @@ def test_files_where_the_unit_may_write(tmp_path: Path) -> None:
 def test_files_where_the_unit_may_not_write(tmp_path: Path) -> None:
     place = _with_files(tmp_path, 'combined = "/usr/bin/{name}.pem", cert = "/usr/lib/{name}"', "www", "www2")
     hint = (
-        "write this to /etc/systemd/system/acme-privd.service.d/nginx.conf, then run: systemctl daemon-reload\n"
+        "write this to /etc/systemd/system/acme-privd.service.d/nginx.conf, then run:"
+        " systemctl daemon-reload && systemctl try-restart acme-privd.service\n"
         "[Service]\n"
         "ReadWritePaths=-/usr/bin -/usr/lib"
     )

@@ -529,7 +529,7 @@ def test_file_of_another_user(tmp_path: Path) -> None:
         assert list(place.load().configuration.certificates) == ["www"]
         return
     os.chown(path, 65534, 65534)
-    message = "belongs to user 65534, not to root, and is ignored"
+    message = "does not belong to root, and is ignored"
     assert place.problems() == [("certificates.d/www.toml", 0, message, f"chown root {path}")]
     os.chown(place.etc, 65534, 65534)
     assert place.problems() == []

@@ -76,7 +76,12 @@ def _copy(name: str, service: Service, content: sets.Content) -> None:
     for kind, pattern in service.files.items():
         access = ownership.service_access(service) if kind in _SECRET else files.PUBLIC
         target, data = Path(pattern.replace("{name}", name)), content.file(kind)
-        files.replace(target, data, access)
+        try:
+            with files.reached(target.parent) as directory:
+                files.replace(directory / target.name, data, access)
+        except OSError as error:
+            error.filename = str(target) if error.errno != errno.ELOOP else error.filename
+            raise
 
 
 def _copy_error(error: OSError) -> str:

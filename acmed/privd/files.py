@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Files that are there whole or not at all, also after a power failure."""
 
+import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 _TEMPORARY = ".acmed-new"
+_STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_LINKS = 40  # as the kernel's, path_resolution(7)
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,14 @@ def create(path: Path, content: bytes, access: Access) -> None:
 
 
 def grant(path: Path, access: Access) -> None:
-    """Gives a file of ours its group and mode. In between, nobody has more than before or after. Raises OSError."""
+    """Gives a file of ours its group and mode, unless it has them. In between, nobody has more than before or after;
+    so a service may not read it for a moment. Raises OSError.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
+        status = os.fstat(descriptor)
+        if (status.st_gid, stat.S_IMODE(status.st_mode)) == (access.group, access.mode):
+            return
         os.fchmod(descriptor, PRIVATE.mode)
         os.fchown(descriptor, -1, access.group)
         os.fchmod(descriptor, access.mode)
@@ -85,6 +94,49 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def reached(directory: Path) -> Iterator[Path]:
+    """A path by which a directory stays the same one inside, whoever moves it. Raises OSError.
+
+    On the way to it only root's symbolic links are followed: those of a service, where it may write, could lead to
+    another certificate's files.
+    """
+    try:
+        descriptor = _walk(directory)
+    except OSError as error:
+        error.filename = str(directory)
+        raise
+    try:
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+def _walk(directory: Path) -> int:
+    """An O_PATH descriptor."""
+    current, names, links = os.open("/", _STEP), list(reversed(directory.parts)), 0
+    try:
+        while names:
+            following = os.open(names.pop(), _STEP, dir_fd=current)
+            status = os.fstat(following)
+            if not stat.S_ISLNK(status.st_mode):
+                os.close(current)
+                current = following
+                continue
+            try:
+                names += reversed(Path(os.readlink("", dir_fd=following)).parts)
+            finally:
+                os.close(following)
+            links += 1
+            if status.st_uid not in (0, os.geteuid()) or links > _MAX_LINKS:
+                message = f"user {status.st_uid} made a symbolic link on the way, which is not followed"
+                raise OSError(errno.ELOOP, message)
+    except BaseException:
+        os.close(current)
+        raise
+    return current
 
 
 def remove_tree(path: Path) -> None:

@@ -13,7 +13,10 @@ _PATH = "/org/freedesktop/systemd1"
 _MANAGER = f"{_NAME}.Manager"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 _NO_SUCH_UNIT = f"{_NAME}.NoSuchUnit"
+_BUS = "org.freedesktop.DBus"
+_BUS_PATH = "/org/freedesktop/DBus"
 _JOB_REMOVED = f"type='signal',sender='{_NAME}',interface='{_MANAGER}',member='JobRemoved'"
+_OWNER_CHANGED = f"type='signal',sender='{_BUS}',interface='{_BUS}',member='NameOwnerChanged',arg0='{_NAME}'"
 
 DONE = "done"
 
@@ -23,6 +26,7 @@ class Pid1:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self._owner = ""
         self._waiting: dict[str, asyncio.Future[str]] = {}
         # The signal may come before the call's answer, which has the job's path, was looked at.
         self._ended: dict[str, str] = {}
@@ -75,7 +79,8 @@ class Pid1:
     async def subscribe(self) -> None:
         """Before the first job()."""
         self._bus.signals(self._signal)
-        await self._bus.add_match(_JOB_REMOVED)
+        await asyncio.gather(self._bus.add_match(_OWNER_CHANGED), self._bus.add_match(_JOB_REMOVED))
+        (self._owner,) = await self._bus.call(_BUS, _BUS_PATH, _BUS, "GetNameOwner", "s", _NAME)
         await self._bus.call(_NAME, _PATH, _MANAGER, "Subscribe")
 
     async def _property(self, path: str, interface: str, name: str) -> Any:
@@ -83,9 +88,13 @@ class Pid1:
         return value.value
 
     def _signal(self, signal: Signal) -> None:
-        if (signal.interface, signal.member, signal.signature) != (_MANAGER, "JobRemoved", "uoss"):
-            return
-        _, job, _, result = signal.body
+        """Any user may send us a signal that looks like these, past our matches: who sent it is what counts."""
+        if signal.sender == _BUS and signal.member == "NameOwnerChanged" and signal.body[0] == _NAME:
+            self._owner = signal.body[2]  # after systemctl daemon-reexec
+        elif signal.sender == self._owner and (signal.interface, signal.member) == (_MANAGER, "JobRemoved"):
+            self._removed(*signal.body)
+
+    def _removed(self, _number: int, job: str, _unit: str, result: str) -> None:
         waiting = self._waiting.get(job)
         if waiting is None:
             self._ended[job] = result

@@ -89,3 +89,24 @@ def test_a_service_that_came_later_may_read_the_key(rig: Rig) -> None:
     use(rig, '[service.web]\ngroup = "no-such-group"\n', "web")
     assert "no such group" in deliver(rig, "web")["web"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_service_cannot_lead_root_to_other_files(rig: Rig) -> None:
+    """Its directory is its own, and in that one is root's, which it moves away for a link to another certificate's."""
+    own, other = rig.directory / "app", rig.places.certificates / "other.example.com"
+    (own / "tls").mkdir(parents=True)
+    other.mkdir()
+    (other / "privkey.pem").write_text("another key")
+    use(rig, f'[service.app.files]\nprivkey = "{own}/tls/privkey.pem"\n', "app")
+    rig.order()
+    assert deliver(rig, "app") == {"app": ""}
+    (own / "tls").rename(own / "old")
+    (own / "tls").symlink_to(other)
+    assert deliver(rig, "app") == {"app": ""}  # a link of root's is root's decision
+    (other / "privkey.pem").write_text("another key")
+    os.chown(own / "tls", 65534, 65534, follow_symlinks=False)
+    answer = deliver(rig, "app")["app"]
+    assert f"{own}/tls: user 65534 made a symbolic link" in answer
+    assert (other / "privkey.pem").read_text() == "another key"
+    (own / "tls").unlink()
+    assert f"{own}/tls/privkey.pem: No such file" in deliver(rig, "app")["app"]

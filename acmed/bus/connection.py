@@ -5,12 +5,14 @@ ServiceInterface leak tracebacks to callers, lose cancelled calls and send Objec
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dbus_next import Message, Variant
-from dbus_next._private.constants import HeaderField
+from dbus_next._private.constants import BIG_ENDIAN, LITTLE_ENDIAN, HeaderField
+from dbus_next._private.unmarshaller import Unmarshaller
 from dbus_next.aio import MessageBus
 from dbus_next.constants import BusType, MessageFlag, MessageType, NameFlag
 
@@ -23,6 +25,11 @@ __all__ = ["Bus", "Dispatcher", "MethodCall", "Signal", "Variant"]
 # Fields that are not known must be ignored (D-Bus specification, Header Fields); the library would end the connection,
 # so any local user could. UNIX_FDS is the one that it reads past.
 HeaderField._missing_ = classmethod(lambda cls, value: cls.UNIX_FDS)
+
+# The library reads a body value by value, which for the 32 MB that the bus lets any local user send takes a minute and
+# a gigabyte. Nothing that is sent to us has more than a CA's certificates in it (256 KiB). Bytes.
+_MAX_BODY = 512 * 1024
+_MAX_FIELDS = 64 * 1024
 
 _BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 _PRIMARY_OWNER = 1
@@ -62,6 +69,41 @@ class Dispatcher(Protocol):
     def incoming(self, call: MethodCall) -> None: ...
 
 
+class _Unmarshaller(Unmarshaller):  # type: ignore[misc]  # the library is not typed
+    """Takes what is too large out of a call or a signal before it is looked at; its signature stays.
+
+    An answer may have any size: it comes from somebody whom we have asked.
+    """
+
+    def _unmarshall(self) -> None:
+        self.offset = 0
+        self.read(16, prefetch=True)
+        if self.buf[0] in _ORDERS:
+            self._cut(_ORDERS[self.buf[0]])
+        super()._unmarshall()
+
+    def _cut(self, order: str) -> None:
+        kind, body, fields = struct.unpack_from(f"{order}xB2xI4xI", self.buf)
+        begin = 16 + fields + -fields % 8
+        if fields > _MAX_FIELDS:
+            self.read(begin + body, prefetch=True)
+            self.buf[:] = _NOTHING
+        elif body > _MAX_BODY and kind in (MessageType.METHOD_CALL.value, MessageType.SIGNAL.value):
+            self.read(begin + body, prefetch=True)
+            del self.buf[begin:]
+            struct.pack_into(f"{order}I", self.buf, 4, 0)
+
+
+_ORDERS = {LITTLE_ENDIAN: "<", BIG_ENDIAN: ">"}
+# In the place of a message that nobody sends in good faith.
+_NOTHING = Message.new_signal("/", "org.acmed.Nothing", "Nothing")._marshall()
+
+
+class _Library(MessageBus):  # type: ignore[misc]
+    def _create_unmarshaller(self) -> _Unmarshaller:
+        return _Unmarshaller(self._stream)
+
+
 class _PatientSocket:
     """The library's writer takes a socket that is full for one that is lost; told that nothing went, it waits."""
 
@@ -90,7 +132,7 @@ class Bus:
     async def connect(cls, address: str | None = None) -> "Bus":
         """Connects to the bus of an address, or to the system bus ($DBUS_SYSTEM_BUS_ADDRESS). Raises BusLost."""
         try:
-            library = MessageBus(bus_address=address, bus_type=BusType.SYSTEM, negotiate_unix_fd=False)
+            library = _Library(bus_address=address, bus_type=BusType.SYSTEM, negotiate_unix_fd=False)
             library._writer.sock = _PatientSocket(library._writer.sock)
             bus = cls(library)
             await library.connect()
@@ -254,10 +296,13 @@ class Bus:
 
     def _received(self, message: Message) -> bool:
         """Takes every message; the answer True keeps the library from handling it as well."""
+        too_large = bool(message.signature and not message.body)
         if message.message_type is MessageType.METHOD_CALL:
-            self._called(message)
+            self._called(message, too_large)
             return True
         if message.message_type is MessageType.SIGNAL:
+            if too_large:
+                return True
             signal = Signal(
                 message.sender or "",
                 message.path,
@@ -277,7 +322,7 @@ class Bus:
             reply.set_result(message)
         return reply is not None
 
-    def _called(self, message: Message) -> None:
+    def _called(self, message: Message, too_large: bool) -> None:
         call = MethodCall(
             message.sender or "",
             message.path,
@@ -289,7 +334,9 @@ class Bus:
             not message.flags & MessageFlag.NO_REPLY_EXPECTED,
             message.serial,
         )
-        if self._dispatcher:
+        if too_large:
+            self.error(call, errors.LIMITS_EXCEEDED, f"The arguments of a call have at most {_MAX_BODY} bytes")
+        elif self._dispatcher:
             self._dispatcher.incoming(call)
         else:
             self.error(call, errors.UNKNOWN_OBJECT, "This program has no objects")

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 PATH, INTERFACE, MEMBER, REPLY_SERIAL, DESTINATION, SENDER, SIGNATURE = 1, 2, 3, 5, 6, 7, 8
-METHOD_CALL, METHOD_RETURN = 1, 2
+METHOD_CALL, METHOD_RETURN, SIGNAL = 1, 2, 4
 _TYPES = {PATH: "o", INTERFACE: "s", MEMBER: "s", DESTINATION: "s", SENDER: "s"}
 
 Field = tuple[int, str, str | int]
@@ -61,6 +61,14 @@ class Raw:
         for one in messages:
             self.writer.write(one)
         await self.writer.drain()
+
+    async def until(self, text: bytes) -> None:
+        """Until an answer has this in it."""
+        heard = b""
+        while text not in heard:
+            more = await self._reader.read(65536)
+            assert more
+            heard += more
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 
 import asyncio
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,36 @@ def test_message_of_20_megabytes(tmp_path: Path) -> None:
             assert await it.caller.manager("ListJobs") == [[]]
             with pytest.raises(DBusError) as refused:
                 await it.caller.manager("Order", "sasa{sv}", "x" * 20_000_000, [], {})
+            assert refused.value.name == "org.freedesktop.DBus.Error.LimitsExceeded"
+            with pytest.raises(DBusError) as refused:
+                await it.caller.manager("Order", "sasa{sv}", "x" * 300_000, [], {})
             assert refused.value.name == "org.acmed1.Error.InvalidName"
             assert len(refused.value.message) < 1000
+
+    asyncio.run(run())
+
+
+def test_what_is_slow_to_read_is_not_read(tmp_path: Path) -> None:
+    """A million variants, as a call, as a signal, and in a header field: 20 seconds and 600 MB for each of them."""
+    variants = b"\x01y\0\0" * 5_000_000
+    body = struct.pack("<I", len(variants)) + variants
+    signature: rawbus.Field = (rawbus.SIGNATURE, "g", "av")
+    path = "/a" * 10_000_000
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            raw = await Raw.connect(it.address)
+            signal = [text(PATH, ROOT), text(DESTINATION, NAME), text(INTERFACE, MANAGER), text(MEMBER, "JobNew")]
+            call = [text(PATH, path), text(DESTINATION, NAME), text(INTERFACE, MANAGER), text(MEMBER, "ListJobs")]
+            before = time.process_time()
+            await raw.send(
+                _call("Order", 2, signature, body=body),
+                message(rawbus.SIGNAL, 3, [*signal, signature], body),
+                message(rawbus.METHOD_CALL, 4, call),
+                _call("Last", 5),
+            )
+            await raw.until(b"has no method Last")
+            assert time.process_time() - before < 5  # seconds of CPU
 
     asyncio.run(run())
 

@@ -49,6 +49,13 @@ class Failure(DBusError):
         return "timeout" if self.name == TIMED_OUT else "failed"
 
 
+class ChainRefused(Failure):
+    """What the CA issued cannot be installed, now or later."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(INSTALL_FAILED, message)
+
+
 class DeliveryFailed(Failure):
     """The certificate is installed, and a service has not got it."""
 
@@ -63,6 +70,8 @@ def from_varlink(daemon: str, error: VarlinkError) -> Failure:
         if kind == "Acme":
             return _acme(error.parameters)
         name, describe = _TRANSLATIONS[kind]
+        if kind == "InvalidChain":
+            return ChainRefused(describe(error.parameters))
         return Failure(name, describe(error.parameters))
     return Failure(UNAVAILABLE, f"{daemon} failed ({error.name}); see 'journalctl -u {daemon}.service'")
 

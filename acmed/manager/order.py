@@ -10,7 +10,7 @@ from acmed.manager import errors
 from acmed.manager.challenges import Presentation, choose, presented, rows, withdraw_left
 from acmed.manager.daemons import Daemons
 from acmed.manager.delivery import deliver
-from acmed.manager.errors import Failure
+from acmed.manager.errors import ChainRefused, Failure
 from acmed.manager.jobs import Job
 from acmed.manager.tools import Tools
 
@@ -24,7 +24,9 @@ async def order(job: Job, tools: Tools) -> None:
     """Gets a certificate, installs it and delivers it. Raises Failure."""
     await withdraw_left(job, tools)
     tools.catalogue.configured(job.name)
-    if not _was_installed(job, tools):
+    if _was_installed(job, tools):
+        await drop_order(tools.daemons, job.id, job.name)
+    else:
         await _obtain(job, tools)
     await deliver(job, tools)
 
@@ -64,9 +66,13 @@ async def _obtain(job: Job, tools: Tools) -> None:
 
 async def _install(job: Job, tools: Tools, request: dict[str, Any], chain: str) -> None:
     job.report("install", 85)
-    installed = await tools.daemons.priv(
-        "Install", job=job.id, certificate=job.name, request=request["request"], chain=chain
-    )
+    try:
+        installed = await tools.daemons.priv(
+            "Install", job=job.id, certificate=job.name, request=request["request"], chain=chain
+        )
+    except ChainRefused:
+        await drop_order(tools.daemons, job.id, job.name)  # it would give the same chain at each attempt
+        raise
     names = [identifier["value"] for identifier in request["identifiers"]]
     try:
         tools.catalogue.installed(job.name, installed, names, request["account"])

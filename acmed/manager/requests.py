@@ -47,7 +47,8 @@ class _Order:
 
     @property
     def details(self) -> dict[str, str]:
-        return {
+        services = {} if self.services is None else {"services": ",".join(self.services)}
+        return services | {
             "certificate": self.name,
             "identifiers": ",".join(map(str, self.identifiers)),
             "account": self.account,
@@ -101,10 +102,12 @@ class Requests:
 
     async def renew_due(self, call: Call) -> list[Job]:
         """What the timer calls: all that there is to do, and the jobs that were interrupted."""
-        names = [status.name for status, _ in self._due()]
+        names = [status.name for status, _ in self._due()]  # what falls due meanwhile was not asked about
         uid = await self._authority.check(call, authority.RENEW, certificate=",".join(names), force="false")
         started = [job for job in self._queue.jobs if job.resumed]
         for status, work in self._due():
+            if status.name not in names:
+                continue
             with self._queue.hold(status.name) as number:
                 started.append(self._start(number, str(work), status.name, uid))
         return started

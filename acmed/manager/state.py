@@ -125,7 +125,12 @@ class Store:
         _write(self._jobs / f"{record.id}.json", asdict(record), durable)
 
     def remove_job(self, number: int) -> None:
-        (self._jobs / f"{number}.json").unlink(missing_ok=True)
+        """Where that fails, the job is taken up again by the next run, which finds it done."""
+        path = self._jobs / f"{number}.json"
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            journal.error("Cannot remove %s: %s", path, error.strerror)
 
     def next_job(self) -> int:
         """A number that no job has had."""

@@ -163,6 +163,37 @@ def test_configuration_that_privd_refuses_is_told_at_once(tmp_path: Path) -> Non
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(("error", "forgotten"), [("InvalidChain", True), ("InstallFailed", False)])
+def test_order_whose_chain_was_refused_is_forgotten(tmp_path: Path, error: str, forgotten: bool) -> None:
+    """Resumed, it would give the same chain at each attempt; one that a full disk kept out is still to be had."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.errors["Install"] = VarlinkError(
+                f"org.acmed.Priv.{error}", certificate="www.example.com", message="it expired"
+            )
+            assert await it.caller.result(await it.caller.order("", "www.example.com")) == "failed"
+            assert ("Drop" in it.clientd.called) == forgotten
+
+    asyncio.run(run())
+
+
+def test_job_ends_although_its_record_cannot_be_removed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            gate = it.privd.gate("Deliver")
+            number = await it.caller.order("", "www.example.com", services=_NGINX)
+            await it.privd.reached["Deliver"].wait()
+            (record,) = (it.places.state / "jobs").glob("*.json")
+            record.unlink()
+            record.mkdir()
+            gate.set()
+            assert await it.caller.result(number) == "done"
+            assert await it.caller.manager("ListJobs") == [[]]
+
+    asyncio.run(run())
+
+
 def test_delivery_that_fails_is_remembered_and_tried_again(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:

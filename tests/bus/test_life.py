@@ -71,6 +71,29 @@ def test_what_was_installed_before_sigkill_is_not_ordered_again(tmp_path: Path) 
     asyncio.run(run())
 
 
+def test_order_of_what_was_installed_is_forgotten_after_sigkill(tmp_path: Path) -> None:
+    """A reused RSA key gives the same CSR again: the order that was kept would be resumed at the next renewal, and its
+    certificate be refused as one that was installed before, until it has expired.
+    """
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            await it.start_process()
+            gate = it.clientd.gate("Drop")
+            number = await it.caller.order("", "www.example.com", services=_SERVICES)
+            async with asyncio.timeout(10):
+                await it.clientd.reached["Drop"].wait()
+            await it.kill()
+            it.clientd.calls.clear()
+            it.clientd.gates.clear()
+            gate.set()
+            await it.start_process()
+            assert await it.caller.result(number) == "done"
+            assert it.clientd.called == ["Drop"]
+
+    asyncio.run(run())
+
+
 def test_new_key_is_made_once(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path, trusted=None) as it:
@@ -194,10 +217,10 @@ def test_no_call_is_lost_at_the_edge(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path, trusted=None) as it:
             others = [await Caller.connect(it.address) for _ in range(4)]
-            for _ in range(5):
+            answered = 0  # on a busy machine a run may be over before it was asked anything
+            while answered < 40:
                 await it.start(EVERYBODY, idle=_SHORT)
-                answered = await asyncio.gather(*(_ask_until_gone(other) for other in others))
-                assert sum(answered) > 0
+                answered += sum(await asyncio.gather(*(_ask_until_gone(other) for other in others)))
                 await it.ended()
 
     asyncio.run(run())

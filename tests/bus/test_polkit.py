@@ -23,13 +23,18 @@ _CHANGES: list[tuple[str, str, str, str, tuple[Any, ...], str, dict[str, str]]] 
         MANAGER,
         "Order",
         "sasa{sv}",
-        ("", ["New.Example.com", "n.example.com"], {"key-type": Variant("s", "rsa-2048")}),
+        (
+            "",
+            ["New.Example.com", "n.example.com"],
+            {"key-type": Variant("s", "rsa-2048"), "services": Variant("as", ["nginx", "postfix"])},
+        ),
         "org.acmed1.order",
         {
             "certificate": "new.example.com",
             "identifiers": "new.example.com,n.example.com",
             "account": "default",
             "key-type": "rsa-2048",
+            "services": "nginx,postfix",
         },
     ),
     (ROOT, MANAGER, "RenewDue", "t", (0,), "org.acmed1.renew", {"certificate": "due", "force": "false"}),
@@ -214,6 +219,23 @@ def test_world_that_moves_while_a_person_types(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_what_falls_due_while_a_person_types_is_not_renewed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            asked = _prepare(it)
+            asked.release.clear()
+            renewal = asyncio.ensure_future(it.caller.manager("RenewDue", "t", 0))
+            while not asked.asked:
+                await asyncio.sleep(0)
+            it.privd.configure("later", ["later.example.com"])
+            await it.caller.manager("ListJobs")
+            asked.release.set()
+            ((job,),) = await renewal
+            assert job[0] == "due"
+
+    asyncio.run(run())
+
+
 def test_cancel_needs_the_action_of_the_job(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
@@ -239,12 +261,20 @@ def test_cancel_needs_the_action_of_the_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "identifiers", [["a'; rm -rf /"], ["www.example.com\nIs this yours?"], ["$(account)"], ["localhost"], ["x" * 300]]
+    "identifiers",
+    [
+        ["a'; rm -rf /"],
+        ["www.example.com\nIs this yours?"],
+        ["$(account)"],
+        ["localhost"],
+        ["x" * 300],
+        ["2001:db8::1%1,www.example.com\nIs this yours?"],  # a zone of RFC 4007 may be any text
+    ],
 )
 def test_name_that_is_none_never_comes_into_a_prompt(tmp_path: Path, identifiers: list[str]) -> None:
     async def run() -> None:
         async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
-            for name, texts in (("", identifiers), (identifiers[0], ["www.example.com"])):
+            for name, texts in (("", identifiers), ("www", identifiers), (identifiers[0], ["www.example.com"])):
                 if name == "localhost":
                     continue  # a name for a certificate like any other
                 with pytest.raises(DBusError) as refused:

@@ -64,7 +64,9 @@ class Attempt:
 # Each method of org.acmed1(5)'s table of permissions, with arguments that make acmed ask about every detail.
 CHANGES = {
     "Manager.Order": Attempt(
-        busctl.ROOT, "sasa{sv}", (NEW, "2", NEW, f"www.{NEW}", "1", "key-type", "s", "ecdsa-p384")
+        busctl.ROOT,
+        "sasa{sv}",
+        (NEW, "2", NEW, f"www.{NEW}", "2", "key-type", "s", "ecdsa-p384", "services", "as", "1", "nginx"),
     ),
     "Manager.AddAccount": Attempt(
         busctl.ROOT, "sa{sv}", ("new", "2", "directory", "s", "https://ca.test/dir", "agree-tos", "b", "true")
@@ -234,7 +236,13 @@ def test_details_are_those_of_the_call(host: Machine, polkit: Polkit, plain: Cal
             with pytest.raises(BusError):
                 attempt(plain, method, CHANGES[method])
     assert [question.details for question in questions] == [
-        {"certificate": NEW, "identifiers": f"{NEW},www.{NEW}", "account": "default", "key-type": "ecdsa-p384"},
+        {
+            "certificate": NEW,
+            "identifiers": f"{NEW},www.{NEW}",
+            "account": "default",
+            "key-type": "ecdsa-p384",
+            "services": "nginx",
+        },
         {"certificate": ONE, "identifiers": ONE, "account": "default", "reason": "superseded"},
     ]
 

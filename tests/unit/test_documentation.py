@@ -130,7 +130,7 @@ def test_actions_are_those_of_the_policy() -> None:
 
 
 def test_details_are_known() -> None:
-    known = {"certificate", "identifiers", "account", "directory", "key-type", "reason", "force"}
+    known = {"certificate", "identifiers", "account", "directory", "key-type", "services", "reason", "force"}
     assert set().union(*(details for _, _, details in permissions())) == known
 
 

@@ -3,6 +3,7 @@
 
 import ipaddress
 import re
+import unicodedata
 from dataclasses import dataclass
 
 # One label of a DNS name as CAs issue for it: letters, digits and inner hyphens, or an underscore in front.
@@ -28,9 +29,12 @@ class Identifier:
     def parse(cls, text: str) -> "Identifier":
         """From what a person writes: a DNS name, in A-label or U-label form, or an IP address. Raises InvalidName."""
         try:
-            return cls("ip", str(ipaddress.ip_address(text.strip("[]"))))
+            address = ipaddress.ip_address(text.strip("[]"))
         except ValueError:
             return cls("dns", dns_name(text))
+        if "%" in text:  # a zone (RFC 4007), which may be any text, and is in no certificate
+            raise InvalidName(f"{text!r} has a zone, which no certificate can have")
+        return cls("ip", str(address))
 
 
 def dns_name(text: str) -> str:
@@ -39,7 +43,11 @@ def dns_name(text: str) -> str:
     name = name.removesuffix(".").lower()
     if not name.isascii():
         try:
-            name = name.encode("idna").decode()
+            ascii_name = name.encode("idna")
+            if ascii_name.decode("idna") != unicodedata.normalize("NFC", name):
+                # What Python knows is IDNA 2003, which makes strasse.de of straße.de, another one's name perhaps.
+                raise InvalidName(f"{text!r} is not the same name in all versions of IDNA; write its A-label, xn--…")
+            name = ascii_name.decode()
         except UnicodeError as error:
             raise InvalidName(f"{text!r} is not a DNS name: {error}") from None
     labels = name.split(".")

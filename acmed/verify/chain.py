@@ -31,6 +31,16 @@ _SHORTEST_RSA = 2048  # bits
 _MAX_SERIAL_BITS = 168  # 20 octets (RFC 5280 section 4.1.2.2) and a sign
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STRONG_HASHES: tuple[type[hashes.HashAlgorithm], ...] = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+# What RFC 5280 has for a server's certificate, and TLS Feature (RFC 7633). A client refuses a certificate that has a
+# critical extension that it does not know; a precertificate, which is public, is told by such a one (RFC 6962).
+_KNOWN_EXTENSIONS = (
+    x509.BasicConstraints.oid,
+    x509.CertificatePolicies.oid,
+    x509.ExtendedKeyUsage.oid,
+    x509.KeyUsage.oid,
+    x509.SubjectAlternativeName.oid,
+    x509.TLSFeature.oid,
+)
 _RSASSA_PSS = x509.ObjectIdentifier("1.2.840.113549.1.1.10")
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
@@ -115,6 +125,9 @@ def _check_leaf(leaf: x509.Certificate, public_key: bytes, identifiers: frozense
     constraints = _extension(leaf, x509.BasicConstraints)
     if constraints and constraints.ca:
         raise InvalidChain("is a CA's, not a server's")
+    for extension in leaf.extensions:
+        if extension.critical and extension.oid not in _KNOWN_EXTENSIONS:
+            raise InvalidChain(f"has a critical extension that clients do not know ({extension.oid.dotted_string})")
     lifetime = _moment(leaf, "not_valid_after") - _moment(leaf, "not_valid_before")
     if not timedelta(0) < lifetime <= _LONGEST_LIFETIME:
         raise InvalidChain(f"has a lifetime of {lifetime.days} days")

@@ -70,11 +70,22 @@ class Ca:
         end: datetime = NOW + timedelta(days=90),
         algorithm: hashes.HashAlgorithm | None = None,
         serial: int | None = None,
+        critical: x509.ExtensionType | None = None,
     ) -> x509.Certificate:
         extensions: list[x509.ExtensionType] = [x509.SubjectAlternativeName(names)] if names else []
-        subject = x509.Name([])
         return _issue(
-            self.name, self.key, subject, key, extensions, ca, None, begin, end, algorithm=algorithm, serial=serial
+            self.name,
+            self.key,
+            x509.Name([]),
+            key,
+            extensions,
+            ca,
+            None,
+            begin,
+            end,
+            algorithm=algorithm,
+            serial=serial,
+            critical=critical,
         )
 
 
@@ -102,6 +113,7 @@ def _issue(
     end: datetime = NOW + timedelta(days=1000),
     algorithm: hashes.HashAlgorithm | None = None,
     serial: int | None = None,
+    critical: x509.ExtensionType | None = None,
 ) -> x509.Certificate:
     builder = (
         x509.CertificateBuilder()
@@ -114,6 +126,8 @@ def _issue(
     )
     for extension in extensions or []:
         builder = builder.add_extension(extension, critical=False)
+    if critical is not None:
+        builder = builder.add_extension(critical, critical=True)
     if ca is not None:
         builder = builder.add_extension(x509.BasicConstraints(ca, path_length), critical=True)
     without_hash = isinstance(issuer_key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)

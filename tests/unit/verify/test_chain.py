@@ -2,6 +2,7 @@
 """What a hostile CA, or a taken-over acme-clientd, may send as a chain, and why it is refused."""
 
 import base64
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,10 +10,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from acmed import pem
 from acmed.names import Identifier
-from acmed.verify.chain import InvalidChain, Verified, verify_chain
+from acmed.verify.chain import MAX_CHAIN_BYTES, InvalidChain, Verified, verify_chain
 from tests.unit.verify.issuing import NOW, Ca, PrivateKey, alternative_names, chain, spki
 
 WWW = Identifier("dns", "www.example.com")
@@ -118,6 +120,14 @@ def test_what_is_not_certificates(text: str, reason: str) -> None:
     assert reason in refused(text)
 
 
+def test_a_certificate_that_never_ends_costs_no_time() -> None:
+    """64 KiB of white space took half a minute, in which acme-verify answered nobody."""
+    before = time.process_time()
+    refused("-----BEGIN CERTIFICATE-----" + " " * (MAX_CHAIN_BYTES - 100))
+    refused("-----BEGIN CERTIFICATE-----\n" + "A\n" * (MAX_CHAIN_BYTES // 2 - 100))
+    assert time.process_time() - before < 2  # seconds of CPU; 0.01 are needed
+
+
 def test_another_key() -> None:
     other = INTERMEDIATE.leaf(ec.generate_private_key(ec.SECP256R1()).public_key(), alternative_names(WWW))
     assert "another key" in refused(chain(other))
@@ -153,6 +163,24 @@ def test_no_names_and_names_of_other_types() -> None:
 def test_a_ca_certificate_in_the_place_of_the_leaf() -> None:
     assert "is a CA's" in refused(chain(INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW), ca=True)))
     verify(chain(INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW), ca=False)))
+
+
+@pytest.mark.parametrize(
+    ("extension", "good"),
+    [
+        (x509.PrecertPoison(), False),  # every certificate has such a twin in the public logs
+        (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), False),
+        (x509.TLSFeature([x509.TLSFeatureType.status_request]), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), True),
+    ],
+)
+def test_a_critical_extension_that_no_client_knows(extension: x509.ExtensionType, good: bool) -> None:
+    leaf = INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW), critical=extension)
+    text = chain(leaf, INTERMEDIATE.certificate)
+    if good:
+        verify(text)
+    else:
+        assert extension.oid.dotted_string in refused(text)
 
 
 def test_times() -> None:

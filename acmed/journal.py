@@ -86,14 +86,16 @@ def log(priority: int, message: str, *arguments: object, message_id: str | None 
     if "JOURNAL_STREAM" not in os.environ:
         print(f"{_identifier}: {text}", file=sys.stderr)
         return
-    from systemd import journal  # noqa: PLC0415 - not needed by programs that run in a terminal
-
     named = {f"ACME_{name.upper()}": printable(str(value)) for name, value in ((_context.get() or {}) | values).items()}
     if message_id:
         named["MESSAGE_ID"] = message_id
     try:
+        from systemd import journal  # noqa: PLC0415 - not needed by programs that run in a terminal
+
         journal.send(text, PRIORITY=str(priority), SYSLOG_IDENTIFIER=_identifier, **named)
-    except OSError:  # a unit without AF_UNIX has no way there but its standard error (sd-daemon(3))
+    # A unit without AF_UNIX, or an installation without systemd-python, has no way there but its standard error
+    # (sd-daemon(3)).
+    except (OSError, ImportError):
         print(f"<{priority}>{text}", file=sys.stderr, flush=True)
 
 

@@ -20,8 +20,8 @@ class Limits:
     short_wait: float = 10  # a longer Retry-After of a refusal is the caller's to schedule
     waits: int = 3  # refusals with a short Retry-After that are waited for
 
-    first_poll: float = 0.15  # of a validation: a CA nearby is done by then
-    first_issuance_poll: float = 0.1
+    first_poll: float = 0.1  # of a validation: a CA nearby is done by then, as acme-http01 is up before it is told
+    first_issuance_poll: float = 0.05
     slowest_poll: float = 5
     polls_at_once: int = 8
     authorize: float = 300

@@ -262,7 +262,8 @@ def probe(machine: Machine, unit: str, row: Row, command: str) -> dict[str, Any]
     machine.write(path, drop_in(unit, row, command))
     try:
         machine.run(["systemctl", "daemon-reload"])
-        machine.run(["systemctl", "start", f"{unit}.service"])
+        # An earlier test may have left the daemon running for a while.
+        machine.run(["systemctl", "restart", f"{unit}.service"])
     finally:
         machine.run(["sh", "-c", f"rm -r $(dirname {path}) && systemctl daemon-reload"])
     said = machine.read(f"{TARGET}/out/{unit}")

@@ -5,7 +5,7 @@ is idempotent, so a call whose connection is lost is made again.
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,7 @@ class Daemons:
 
     async def warm(self) -> None:
         """Has PID 1 start acme-clientd, which takes a while to load, while acme-privd makes the request."""
-        with suppress(OSError):
-            _, writer = await asyncio.open_unix_connection(self._clients[CLIENTD].socket)
-            writer.close()
+        await self._clients[CLIENTD].warm()
 
     async def _call(self, daemon: str, method: str, timeout: float, parameters: dict[str, Any]) -> dict[str, Any]:
         pauses = iter(_PAUSES)

@@ -3,12 +3,10 @@
 as base64, which are put into PEM line by line.
 """
 
-import asyncio
 import base64
 import binascii
 import hashlib
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -44,9 +42,11 @@ class Verified:
 
 async def warm(places: Places) -> None:
     """Has PID 1 start acme-verify, which takes a while to load, while the CA validates."""
-    with suppress(OSError):
-        _, writer = await asyncio.open_unix_connection(places.verify_socket)
-        writer.close()
+    await _client(places).warm()
+
+
+def _client(places: Places) -> varlink.Client:
+    return varlink.Client(varlink.load("org.acmed.Verify"), places.verify_socket)
 
 
 async def verify(places: Places, name: str, pending: request.Request, chain: str) -> Verified:
@@ -54,10 +54,9 @@ async def verify(places: Places, name: str, pending: request.Request, chain: str
     if len(chain) > MAX_CHAIN:
         message = f"it has {len(chain)} bytes; allowed are {MAX_CHAIN}"
         raise refusal("InvalidChain", certificate=name, message=message)
-    client = varlink.Client(varlink.load("org.acmed.Verify"), places.verify_socket)
     identifiers = [{"type": identifier.type, "value": identifier.value} for identifier in pending.identifiers]
     try:
-        answer = await client.call(
+        answer = await _client(places).call(
             "VerifyChain",
             timeout=_VERIFY_TIMEOUT,
             chain=chain,

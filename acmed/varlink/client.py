@@ -3,7 +3,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ class Client:
                 async with asyncio.timeout(timeout):
                     reply, continues = self._reply(method, await wire.receive(reader))
                 yield reply
+
+    async def warm(self) -> None:
+        """Has PID 1 start the daemon behind the socket, which takes a while to load, before it is needed."""
+        with suppress(ConnectionLost):
+            async with self._connection():
+                pass
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:

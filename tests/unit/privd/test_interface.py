@@ -11,7 +11,7 @@ from acmed import varlink
 def test_errors_are_those_of_the_interface() -> None:
     interface = varlink.load("org.acmed.Priv")
     raised = set()
-    for path in Path(acmed.privd.__file__).parent.glob("*.py"):
+    for path in Path(acmed.privd.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "refusal":
                 (name,) = node.args

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 # One label of a DNS name as CAs issue for it: letters, digits and inner hyphens, or an underscore in front.
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_A_LABEL = "xn--"  # RFC 5890 section 2.3.2.1
+_LONGEST = 1000  # characters of what a person may write; a DNS name has 253 at most, in A-labels
+_LONGEST_QUOTED = 80
 _OBJECT_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,199}")
 
 
@@ -33,36 +36,102 @@ class Identifier:
         except ValueError:
             return cls("dns", dns_name(text))
         if "%" in text:  # a zone (RFC 4007), which may be any text, and is in no certificate
-            raise InvalidName(f"{text!r} has a zone, which no certificate can have")
+            raise InvalidName(f"{_quoted(text)} has a zone, which no certificate can have")
         return cls("ip", str(address))
 
 
 def dns_name(text: str) -> str:
-    """A DNS name in lower-case A-labels, without the final dot; "*." may stand in front. Raises InvalidName."""
+    """A DNS name in lower-case A-labels, without the final dot; "*." may stand in front. Raises InvalidName.
+
+    Other letters than ASCII become A-labels by UTS 46, non-transitional as in browsers, and must be valid by IDNA 2008.
+    """
     wildcard, name = ("*.", text[2:]) if text.startswith("*.") else ("", text)
-    name = name.removesuffix(".").lower()
-    if not name.isascii():
-        try:
-            ascii_name = name.encode("idna")
-            if ascii_name.decode("idna") != unicodedata.normalize("NFC", name):
-                # What Python knows is IDNA 2003, which makes strasse.de of straße.de, another one's name perhaps.
-                raise InvalidName(f"{text!r} is not the same name in all versions of IDNA; write its A-label, xn--…")
-            name = ascii_name.decode()
-        except UnicodeError as error:
-            raise InvalidName(f"{text!r} is not a DNS name: {error}") from None
-    labels = name.split(".")
-    if len(name) > 253 or len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise InvalidName(f"{text!r} is not a DNS name that a CA issues for")
+    labels = _labels(text, name)
+    if not _fits(labels) or len(labels) < 2:
+        raise InvalidName(f"{_quoted(text)} is not a DNS name that a CA issues for")
     if labels[-1].isdigit():
-        raise InvalidName(f"{text!r} is neither a DNS name nor an IP address")
-    return wildcard + name
+        raise InvalidName(f"{_quoted(text)} is neither a DNS name nor an IP address")
+    return wildcard + ".".join(labels)
+
+
+def zone_name(text: str) -> str:
+    """The name of a DNS zone or host, as dns_name() has it; one label may be enough, as in private networks. Raises
+    InvalidName.
+    """
+    labels = _labels(text, text)
+    if not _fits(labels):
+        raise InvalidName(f"{_quoted(text)} is not the name of a DNS zone")
+    return ".".join(labels)
+
+
+def shown(value: str) -> str:
+    """A DNS name for people, its A-labels as what they stand for; the name itself where that is not the same again."""
+    if not any(label.startswith(_A_LABEL) for label in value.split(".")):
+        return value
+    import idna  # noqa: PLC0415  slow to load, and few names need it
+
+    wildcard, name = ("*.", value[2:]) if value.startswith("*.") else ("", value)
+    try:
+        labels = [idna.ulabel(label) if label.startswith(_A_LABEL) else label for label in name.split(".")]
+        unicode = wildcard + ".".join(labels)
+        return unicode if dns_name(unicode) == value else value
+    except (UnicodeError, InvalidName):  # idna's errors are UnicodeErrors
+        return value
+
+
+def _labels(text: str, name: str) -> list[str]:
+    """The labels in lower case and ASCII. text is what the name is a part of. Raises InvalidName."""
+    if len(text) > _LONGEST:
+        raise InvalidName(f"{_quoted(text)} is too long for a DNS name")
+    labels = name.removesuffix(".").lower().split(".") if name.isascii() else _converted(text, name)
+    for label in labels:
+        if label.startswith(_A_LABEL) and not _is_a_label(label):
+            raise InvalidName(f"{_quoted(text)} has {_quoted(label)} in it, which stands for no other letters")
+    return labels
+
+
+def _converted(text: str, name: str) -> list[str]:
+    """The labels by UTS 46 and IDNA 2008."""
+    import idna  # noqa: PLC0415  slow to load, and few names need it
+
+    try:
+        # A capital sharp s is a small one by UTS 46 since Unicode 15.1; what Debian 12 has would make two s of it.
+        mapped = idna.uts46_remap(name.replace("\u1e9e", "ß"), std3_rules=False)
+        labels = mapped.removesuffix(".").split(".")
+        return [label.lower() if label.isascii() else idna.alabel(label).decode() for label in labels]
+    except UnicodeError as error:
+        hint = "; where it is registered all the same, write its A-label, xn--…"
+        raise InvalidName(f"{_quoted(text)} is not a DNS name: {error}{hint}") from None
+
+
+def _is_a_label(label: str) -> bool:
+    """Whether CAs would take it: Punycode (RFC 3492) for normalized text. That may be older than IDNA 2008."""
+    body = label.removeprefix(_A_LABEL)
+    try:
+        decoded = body.encode().decode("punycode")
+        return (
+            not decoded.isascii()
+            and decoded.encode("punycode") == body.encode()
+            and unicodedata.is_normalized("NFKC", decoded)
+        )
+    except UnicodeError:
+        return False
+
+
+def _fits(labels: list[str]) -> bool:
+    """Whether they have a form that DNS and CAs take, and are not too long together."""
+    return all(_LABEL.fullmatch(label) for label in labels) and len(".".join(labels)) <= 253
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_QUOTED else text[:_LONGEST_QUOTED] + "…")
 
 
 def object_name(text: str) -> str:
     """The name of a certificate, an account or a service: a file name too, so it is held narrow. Raises InvalidName."""
     if not _OBJECT_NAME.fullmatch(text) or ".." in text or text.endswith((".", ".toml")):
         raise InvalidName(
-            f"{text!r} is not a valid name here: use a-z, 0-9, '-', '_' and single dots, at most 200 characters"
+            f"{_quoted(text)} is not a valid name here: use a-z, 0-9, '-', '_' and single dots, at most 200 characters"
         )
     return text
 

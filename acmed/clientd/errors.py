@@ -65,7 +65,8 @@ class NotPermitted(ClientError):
 class AcmeError(ClientError):
     """The CA refused. status: HTTP; retry_after: seconds or None; final: the order is lost.
 
-    understood: the answer was a problem document (RFC 7807), not for example the page of a proxy in between.
+    understood: the answer was a problem document (RFC 7807), not for example the page of a proxy in between. location:
+    what its header field of that name says, or None. unsent: it was about the nonce for a request, which was not sent.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class AcmeError(ClientError):
         retry_after: float | None = None,
         final: bool = False,
         understood: bool = True,
+        location: str | None = None,
     ) -> None:
         super().__init__(f"{url}: {problem.typ}: {problem.detail}")
         self.url = url
@@ -84,6 +86,18 @@ class AcmeError(ClientError):
         self.retry_after = retry_after
         self.final = final
         self.understood = understood
+        self.location = location
+        self.unsent = False
+
+    @classmethod
+    def told(cls, url: str, detail: str, kind: str = "", final: bool = False) -> "AcmeError":
+        """What the CA was not asked, as it is known. kind: the last part of the type, "" for none of ACME's."""
+        typ = messages.ERROR_PREFIX + kind if kind else "about:blank"
+        return cls(url, messages.Error(typ=typ, detail=detail), status=0, final=final)
+
+    def advise(self, advice: str) -> None:
+        """Adds what a person can do."""
+        self.problem = self.problem.update(detail=f"{self.problem.detail}: {advice}")
 
     @property
     def type(self) -> str:
@@ -91,8 +105,10 @@ class AcmeError(ClientError):
         return _type(self.problem)
 
     def reply(self) -> VarlinkError:
-        """Acme, with all that the CA told; Unreachable for what nobody understands and that names no time to wait."""
-        if not self.understood and self.retry_after is None:
+        """Acme, with all that the CA told; Unreachable for what nobody understands, unless it names a time to wait or
+        costs the order.
+        """
+        if not self.understood and self.retry_after is None and not self.final:
             return Unreachable(self.url, self.problem.detail).reply()
         return VarlinkError(
             f"{_INTERFACE}.Acme",

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import josepy
 from acme import challenges, messages
 
+from acmed.clientd import rfc3339
 from acmed.clientd.errors import AcmeError, Unreachable
 from acmed.clientd.transport import Answer
 
@@ -19,26 +20,12 @@ from acmed.clientd.transport import Answer
 STATUS_EXPIRED = messages.Status("expired")
 
 _DEPTH = 4  # of subproblems in subproblems
-_WORDS = 500  # characters of what a CA says; more goes to no journal and no bus
+# Characters of what a CA says; more goes to no journal and no bus. The address that Let's Encrypt gives to an account
+# that is paused has a signed token in it, and works only as a whole.
+_WORDS = 2000
+_SHORT_WORDS = 500  # of a subproblem
 
 T = TypeVar("T")
-
-
-def directory(answer: Answer) -> messages.Directory:
-    """RFC 8555 section 7.1.1."""
-    fields = answer.object()
-    if "new-reg" in fields or "new-authz" in fields:
-        raise Unreachable(answer.url, "is the directory of ACME v1, which no client of RFC 8555 can use")
-    for name in ("newNonce", "newAccount", "newOrder"):
-        if not isinstance(fields.get(name), str):
-            raise Unreachable(answer.url, f"is no ACME directory: it has no {name}")
-    meta = fields.get("meta")
-    fields["meta"] = {
-        name: value
-        for name, value in (meta if isinstance(meta, dict) else {}).items()
-        if name == "termsOfService" and isinstance(value, str)
-    }
-    return _parsed(answer, "directory", lambda: messages.Directory.from_json(fields))
 
 
 def order(answer: Answer) -> messages.Order:
@@ -71,6 +58,14 @@ def authorization(answer: Answer) -> messages.Authorization:
     )
 
 
+def expires(answer: Answer) -> int | None:
+    """When an order or an authorization does, in microseconds since the epoch; None where the CA does not tell."""
+    try:
+        return rfc3339.microseconds(str(answer.object().get("expires")))
+    except ValueError:
+        return None
+
+
 def _challenge(raw: Any) -> messages.ChallengeBody | None:
     """A challenge of any type, known or not. Its token is kept letter by letter: acme would decode and encode it."""
     if not isinstance(raw, dict) or not isinstance(raw.get("url"), str) or not isinstance(raw.get("type"), str):
@@ -91,9 +86,10 @@ def _challenge(raw: Any) -> messages.ChallengeBody | None:
 
 def problem(raw: Mapping[str, Any], depth: int = 0) -> messages.Error:
     """A problem document (RFC 7807, RFC 8555 section 6.7), from whatever came. typ and detail are always text."""
+    longest = _SHORT_WORDS if depth else _WORDS
     kind = _text(raw.get("type")) or "about:blank"
-    detail = _text(raw.get("detail")) or _text(raw.get("title")) or kind
-    if instance := _text(raw.get("instance")):
+    detail = _text(raw.get("detail"), longest) or _text(raw.get("title"), longest) or kind
+    if instance := _text(raw.get("instance"), longest):
         detail += f" (see {instance})"
     return messages.Error(
         typ=kind,
@@ -116,11 +112,18 @@ def refusal(answer: Answer) -> AcmeError:
         raw = {}
     understood = answer.content_type == "application/problem+json" or isinstance(raw.get("type"), str)
     if understood:
-        found = problem(raw)
+        found = problem(raw or {"detail": f"answered {answer.title}"})  # an answer to HEAD has no words
     else:
         kind = answer.content_type or "nothing"
         found = problem({"detail": f"answered {answer.title} with {kind} instead of a problem document"})
-    return AcmeError(answer.url, found, answer.status, answer.retry_after, understood=understood)
+    return AcmeError(
+        answer.url,
+        found,
+        answer.status,
+        answer.retry_after,
+        understood=understood,
+        location=answer.headers.get("location"),
+    )
 
 
 def _identifier(raw: Any) -> messages.Identifier | None:
@@ -145,5 +148,5 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _text(value: Any) -> str:
-    return value[:_WORDS] if isinstance(value, str) else ""
+def _text(value: Any, longest: int = _SHORT_WORDS) -> str:
+    return value[:longest] if isinstance(value, str) else ""

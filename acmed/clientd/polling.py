@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from acmed.clientd.errors import TimedOut
 from acmed.clientd.limits import Limits
+from acmed.clientd.transport import Answer
 
 T = TypeVar("T")
 
@@ -25,6 +26,11 @@ class Deadline:
         if time.monotonic() + seconds > self._end:
             raise TimedOut(self.step, f"{subject} after {self._seconds:g} s; the CA may still finish it")
         await asyncio.sleep(seconds)
+
+
+def waiting(answer: Answer) -> str:
+    """What goes on, for people."""
+    return f"waiting for the CA (Retry-After {answer.retry_after:g} s)" if answer.retry_after else "waiting for the CA"
 
 
 class Pace:
@@ -47,12 +53,23 @@ class Pace:
         return pause
 
 
-async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all; the first error is raised, and the others are ended before that."""
-    tasks = [asyncio.ensure_future(item) for item in work]
+async def together(at_once: int, work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all, of which so many are done at a time; the first error is raised, and the others are ended
+    before that.
+    """
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(item: Coroutine[Any, Any, T]) -> T:
+        async with gate:
+            return await item
+
+    todo = list(work)
+    tasks = [asyncio.ensure_future(one(item)) for item in todo]
     try:
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for item in todo:
+            item.close()  # those that were not begun

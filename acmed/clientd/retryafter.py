@@ -18,14 +18,14 @@ def seconds(value: str | None, date: str | None) -> float | None:
     value = value.strip()
     if value.isascii() and value.isdigit():
         return min(float(value[:9]), _LONGEST)
-    until = _http_date(value)
+    until = http_date(value)
     if until is None:
         return None
-    now = _http_date(date) if date else None
+    now = http_date(date) if date else None
     return min(max(until - (time.time() if now is None else now), 0.0), _LONGEST)
 
 
-def _http_date(text: str) -> float | None:
+def http_date(text: str) -> float | None:
     """Seconds since the epoch; None for what is no HTTP-date. The obsolete forms without a zone are UTC too."""
     try:
         parsed = parsedate_to_datetime(text)

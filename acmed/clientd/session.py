@@ -3,16 +3,21 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from acmed.clientd import objects
 from acmed.clientd.authority import Authority
 from acmed.clientd.errors import AcmeError, Unreachable
-from acmed.clientd.patience import Patience, persist
+from acmed.clientd.links import links
+from acmed.clientd.patience import persist
 from acmed.clientd.signer import Signer
 from acmed.clientd.transport import Answer
 from acmed.config.model import Account
+
+_JSON = "application/json"
+
+Sign = Callable[[str, str], Awaitable[dict[str, str]]]  # by URL and nonce
 
 
 class Session:
@@ -23,16 +28,45 @@ class Session:
         self.authority = authority
         self.signer = signer
 
+    @property
+    def uri(self) -> str:
+        """The account's URL. Raises AcmeError where it is not registered."""
+        if self.account.uri is None:
+            name, where = self.account.name, self.account.directory
+            detail = f"the account is not registered at {where}: run `acmectl account add {name}`"
+            raise AcmeError.told(where, detail, "accountDoesNotExist")
+        return self.account.uri
+
     async def post(self, url: str, payload: Mapping[str, Any], *, repeatable: bool = False) -> Answer:
         """POST. A lost answer is asked for again in any case: each request of RFC 8555 may arrive twice.
 
         repeatable: so is one that was answered with a 5xx. Raises AcmeError for a refusal, and any ClientError.
         """
-        return await self._request(url, payload, "application/json", repeatable)
+        return await self._send(url, self._signing(json.dumps(payload).encode()), repeatable, payload=payload)
 
-    async def get(self, url: str, *, accept: str = "application/json") -> Answer:
+    async def post_to(self, resource: str, payload: Mapping[str, Any]) -> Answer:
+        """POST to a resource of the directory (newOrder), wherever that is now. Raises as post()."""
+        return await self.authority.located(resource, lambda url: self.post(url, payload))
+
+    async def get(self, url: str, *, accept: str = _JSON) -> Answer:
         """POST-as-GET. Raises as post()."""
-        return await self._request(url, None, accept, repeatable=True)
+        return await self._send(url, self._signing(b""), repeatable=True, accept=accept)
+
+    async def lookup(self, by_next_key: bool) -> Answer:
+        """newAccount that makes no account (RFC 8555 section 7.3.1). Raises as post()."""
+
+        async def sign(url: str, nonce: str) -> dict[str, str]:
+            return await self.signer.sign_lookup(self.account.name, url, nonce, by_next_key)
+
+        return await self.authority.located("newAccount", lambda url: self._send(url, sign, repeatable=True))
+
+    async def change_key(self) -> Answer:
+        """keyChange (RFC 8555 section 7.3.5). Raises as post()."""
+
+        async def sign(url: str, nonce: str) -> dict[str, str]:
+            return await self.signer.sign_key_change(self.account.name, url, nonce)
+
+        return await self.authority.located("keyChange", lambda url: self._send(url, sign, repeatable=False))
 
     def location(self, answer: Answer) -> str:
         """The URL of what was created, of the CA's origin. Raises Unreachable."""
@@ -42,32 +76,38 @@ class Session:
         self.authority.check(url)
         return url
 
-    async def _request(self, url: str, payload: Mapping[str, Any] | None, accept: str, repeatable: bool) -> Answer:
-        self.authority.check(url)
-        encoded = "" if payload is None else b64url(json.dumps(payload).encode())
+    def _signing(self, payload: bytes) -> Sign:
+        async def sign(url: str, nonce: str) -> dict[str, str]:
+            return await self.signer.sign(self.account.name, url, nonce, b64url(payload))
 
-        async def attempt() -> Answer:
-            nonce = await self.authority.nonce()
-            jws = await self.signer.sign(self.account.name, url, nonce, encoded)
-            answer = await self.authority.exchange("POST", url, accept=accept, jws=jws, payload=payload)
+        return sign
+
+    async def _send(
+        self, url: str, sign: Sign, repeatable: bool, *, accept: str = _JSON, payload: object = None
+    ) -> Answer:
+        self.authority.check(url)
+
+        async def attempt(within: float) -> Answer:
+            nonce = await self.authority.nonce(within)
+            jws = await sign(url, nonce)
+            answer = await self.authority.exchange("POST", url, within, accept=accept, jws=jws, payload=payload)
             if answer.status >= 400:
                 raise self._refusal(answer)
             return answer
 
-        return await persist(attempt, Patience(self.authority.limits, repeatable))
+        return await persist(attempt, self.authority.patience(repeatable))
 
     def _refusal(self, answer: Answer) -> AcmeError:
         error = objects.refusal(answer)
-        advice = {
-            "accountDoesNotExist": f"run `acmectl account add {self.account.name}` again",
-            "externalAccountRequired": "this CA opens accounts only with an external account binding, a key id and "
-            "HMAC key from the CA itself, which this version of acmed cannot send",
-            "userActionRequired": "open the address that the CA names, agree there, and try again",
-        }.get(error.type)
-        if advice:
-            links = answer.headers.get("link", "")
-            terms = f"; {links}" if error.type == "userActionRequired" and "terms-of-service" in links else ""
-            error.problem = error.problem.update(detail=f"{error.problem.detail}: {advice}{terms}")
+        match error.type:
+            case "accountDoesNotExist":
+                error.advise(f"run `acmectl account add {self.account.name}` again")
+            case "userActionRequired":
+                terms = "; ".join(links(answer, "terms-of-service"))
+                error.advise(
+                    "open the address that the CA names, agree there, and try again"
+                    + (f"; its terms of service are now {terms}" if terms else "")
+                )
         return error
 
 

@@ -34,10 +34,17 @@ class Signer:
 
     async def sign(self, account: str, url: str, nonce: str, payload: str) -> dict[str, str]:
         """The flattened JWS to send; payload is base64url. Raises NoSuchAccount, KeyUnavailable or NotPermitted."""
-        reply = await self._call("Sign", account, url=url, nonce=nonce, payload=payload)
-        return {name: str(reply[name]) for name in ("protected", "payload", "signature")}
+        return _jws(await self._call("Sign", account, url=url, nonce=nonce, payload=payload))
 
-    async def _call(self, method: str, account: str, **parameters: str) -> dict[str, Any]:
+    async def sign_lookup(self, account: str, url: str, nonce: str, by_next_key: bool) -> dict[str, str]:
+        """newAccount with onlyReturnExisting. Raises as sign()."""
+        return _jws(await self._call("SignLookup", account, url=url, nonce=nonce, next=by_next_key))
+
+    async def sign_key_change(self, account: str, url: str, nonce: str) -> dict[str, str]:
+        """The change to the account's next key. Raises as sign()."""
+        return _jws(await self._call("SignKeyChange", account, url=url, nonce=nonce))
+
+    async def _call(self, method: str, account: str, **parameters: str | bool) -> dict[str, Any]:
         for pause in (*self._pauses, None):
             try:
                 return await self._client.call(method, timeout=_TIMEOUT, account=account, **parameters)
@@ -51,6 +58,10 @@ class Signer:
             except VarlinkError as error:
                 raise _refusal(account, error) from error
         raise AssertionError("the last pause is None")
+
+
+def _jws(reply: dict[str, Any]) -> dict[str, str]:
+    return {name: str(reply[name]) for name in ("protected", "payload", "signature")}
 
 
 def _refusal(account: str, error: VarlinkError) -> ClientError:

@@ -12,7 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 from acmed import journal
 from acmed.names import Identifier
 
-_FORMAT = 1
+_FORMAT = 2
+_READABLE = (1, 2)  # the first had no profile, no expires, and no order without a CSR
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,13 +21,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class KeptAuthorization:
-    """status: an RFC 8555 status, or "unread". challenges: the URLs of those that could be answered at that time."""
+    """status: an RFC 8555 status, or "unread". challenges: the URLs of those that could be answered at that time.
+
+    expires: microseconds since the epoch; None where it is not known.
+    """
 
     url: str
     identifier: Identifier
     wildcard: bool
     status: str
     challenges: tuple[str, ...]
+    expires: int | None = None
 
     @property
     def name(self) -> str:
@@ -36,21 +41,29 @@ class KeptAuthorization:
 
 @dataclass(frozen=True)
 class KeptOrder:
-    """An order as the CA showed it last. account, uri and directory: whose it is. csr_sha256: hexadecimal, of the DER.
+    """An order as the CA showed it last. account, uri and directory: whose it is.
 
-    certificate: the URL of the chain, once the order is valid.
+    csr_sha256: hexadecimal, of the DER; None where authorizations are all that is wanted, and it is never finalized.
+    url and finalize: "" where these were asked for one by one, without an order. certificate: the URL of the chain,
+    once the order is valid.
     """
 
     account: str
     uri: str
     directory: str
     identifiers: tuple[Identifier, ...]
-    csr_sha256: str
+    csr_sha256: str | None
     url: str
     finalize: str
     status: str
     certificate: str | None = None
     authorizations: tuple[KeptAuthorization, ...] = ()
+    profile: str | None = None
+
+    @property
+    def expires(self) -> int | None:
+        """When the first authorization does, in microseconds since the epoch; None where the CA tells of none."""
+        return min((item.expires for item in self.authorizations if item.expires is not None), default=None)
 
 
 class Store:
@@ -117,7 +130,7 @@ async def _to_its_end(function: Callable[P, T], *arguments: P.args, **named: P.k
 
 def _decoded(value: Any) -> KeptOrder:
     """Raises ValueError, TypeError or KeyError for anything but what _save wrote."""
-    if not isinstance(value, dict) or value.pop("format") != _FORMAT:
+    if not isinstance(value, dict) or value.pop("format") not in _READABLE:
         raise ValueError("it was written by another version")
     value["identifiers"] = tuple(Identifier(**item) for item in value["identifiers"])
     value["authorizations"] = tuple(
@@ -127,9 +140,12 @@ def _decoded(value: Any) -> KeptOrder:
         for item in value["authorizations"]
     )
     order = KeptOrder(**value)
-    texts = [order.account, order.uri, order.directory, order.csr_sha256, order.url, order.finalize, order.status]
+    texts = [order.account, order.uri, order.directory, order.url, order.finalize, order.status]
     texts += [text for kept in order.authorizations for text in (kept.url, kept.status, *kept.challenges)]
     texts += [text for identifier in order.identifiers for text in (identifier.type, identifier.value)]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(order.certificate, str | None):
+    perhaps = [order.csr_sha256, order.certificate, order.profile]
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(text, str | None) for text in perhaps):
         raise TypeError("a field is not text")
+    if not all(isinstance(kept.expires, int | None) for kept in order.authorizations):
+        raise TypeError("a moment is not a number")
     return order

@@ -65,15 +65,22 @@ class Answer:
 
     def object(self) -> dict[str, Any]:
         """The JSON object in the body. Raises Unreachable where there is none."""
-        try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError):
-            value = None
+        value = self._value()
         if not isinstance(value, dict):
             raise Unreachable(
                 self.url, f"answered {self.title} with {self.content_type or 'no type'} that is no JSON object"
             )
         return value
+
+    def is_object(self) -> bool:
+        """Whether there is one."""
+        return isinstance(self._value(), dict)
+
+    def _value(self) -> Any:
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
 
 
 class Transport:
@@ -85,23 +92,29 @@ class Transport:
         self._managers: dict[tuple[Route, int], urllib3.PoolManager] = {}
 
     async def exchange(
-        self, route: Route, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        self, route: Route, method: str, url: str, headers: Mapping[str, str], body: bytes | None, within: float
     ) -> Answer:
-        """One request and its answer, whatever its status. Raises Unreachable, also for an answer over the limits."""
+        """One request and its answer, whatever its status. Raises Unreachable, also for an answer over the limits.
+
+        within: seconds for the whole of it.
+        """
         work = asyncio.get_running_loop().run_in_executor(
-            self._executor, self._exchange, route, method, url, headers, body
+            self._executor, self._exchange, route, method, url, headers, body, within
         )
         try:
-            async with asyncio.timeout(self._limits.exchange):
+            async with asyncio.timeout(within):
                 return await work
         except TimeoutError:
-            raise Unreachable(url, f"no whole answer within {self._limits.exchange:g} s", lost=True) from None
+            raise Unreachable(url, f"no whole answer within {within:.3g} s", lost=True) from None
 
     def close(self) -> None:
         """Gives up what is not yet begun; does not wait."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _exchange(self, route: Route, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def _exchange(
+        self, route: Route, method: str, url: str, headers: Mapping[str, str], body: bytes | None, within: float
+    ) -> Answer:
+        end = time.monotonic() + within
         try:
             manager = self._manager(route)
         except OSError as error:  # ssl.SSLError is one
@@ -113,7 +126,7 @@ class Transport:
                 url,
                 body=body,
                 headers=standing | dict(headers),
-                timeout=urllib3.Timeout(connect=self._limits.connect, read=self._limits.read),
+                timeout=urllib3.Timeout(connect=min(self._limits.connect, within), read=within),
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -121,7 +134,7 @@ class Transport:
                 enforce_content_length=True,
             )
             try:
-                content = self._read(response, url)
+                content = self._read(response, url, end)
             except BaseException:
                 response.close()  # what is left of the answer must not meet the next request
                 raise
@@ -131,8 +144,7 @@ class Transport:
         names = {name.lower() for name in response.headers}
         return Answer(url, response.status, {name: response.headers[name] for name in names}, content)
 
-    def _read(self, response: Any, url: str) -> bytes:
-        end = time.monotonic() + self._limits.exchange
+    def _read(self, response: Any, url: str, end: float) -> bytes:
         content = bytearray()
         for piece in response.stream(_PIECE, decode_content=False):
             content += piece

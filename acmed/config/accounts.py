@@ -6,18 +6,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from acmed.config import schema
-from acmed.config.model import DIRECTORIES, Account, Problem, origin
+from acmed.config.identifiers import MAX_NAMES, identifiers
+from acmed.config.limits import deadlines, limits
+from acmed.config.model import DIRECTORIES, Account, ExternalBinding, Problem, origin
 from acmed.config.section import Section
 from acmed.config.table import Table
-from acmed.config.values import absolute_path
+from acmed.config.values import absolute_path, mail_address
 from acmed.config.words import did_you_mean, listed, quoted, title
-from acmed.names import InvalidName, dns_name, object_name
+from acmed.names import Identifier, InvalidName, object_name
 
-# What needs no escape in a mailto URL (RFC 6068 section 2), without what a URL or a list of addresses would give a
-# meaning: RFC 8555 section 7.3 allows one address and no header fields.
-_MAIL_USER = re.compile(r"[A-Za-z0-9.!$'*+=_~-]{1,64}")
 # No blanks, control characters, or characters that a URL must escape; urlsplit would drop some of them silently.
 _URL = re.compile(r"[!#-;=?-\[\]_a-z~]{1,2000}")
+
+_KEY_ID = re.compile(r"[!-~]{1,255}")  # RFC 8555 section 7.3.4: an ASCII string
+_EAB_ALGORITHMS = ("HS256", "HS384", "HS512")
 
 
 def account(name: str, table: Table, problems: list[Problem]) -> Account | None:
@@ -32,9 +34,14 @@ def account(name: str, table: Table, problems: list[Problem]) -> Account | None:
     contact = _contact(section)
     ca_file = absolute_path(section, "ca-file")
     proxy = _proxy(section)
+    external = _external(section)
+    rates = limits(section, name, directory)
+    seconds = deadlines(section, name)
+    authorize = _authorize(section)
     if section.broken or directory is None:
         return None
-    return Account(name, directory, contact, uri, Path(ca_file) if ca_file else None, proxy)
+    path = Path(ca_file) if ca_file else None
+    return Account(name, directory, contact, uri, path, proxy, external, rates, seconds, authorize)
 
 
 def _directory(section: Section) -> str | None:
@@ -78,19 +85,11 @@ def _contact(section: Section) -> tuple[str, ...]:
     found = []
     for index, text in enumerate(section.texts("contact", '["admin@example.com"]') or ()):
         try:
-            found.append(_mailto(text))
+            found.append(f"mailto:{mail_address(text.removeprefix('mailto:'))}")
         except ValueError:
             allowed = "allowed are mail addresses and mailto: URLs with one address each"
             section.wrong("contact", f"has {quoted(text)}; {allowed}", index=index)
     return tuple(found)
-
-
-def _mailto(text: str) -> str:
-    """Raises ValueError."""
-    user, at, domain = text.removeprefix("mailto:").rpartition("@")
-    if not at or not _MAIL_USER.fullmatch(user) or domain.startswith("*."):
-        raise ValueError
-    return f"mailto:{user}@{dns_name(domain)}"
 
 
 def _proxy(section: Section) -> str | None:
@@ -107,6 +106,26 @@ def _proxy(section: Section) -> str | None:
         section.wrong("proxy", _bad_url(text, "http://proxy.example.com:3128"))
         return None
     return text.rstrip("/")
+
+
+def _external(section: Section) -> ExternalBinding | None:
+    """The binding to an account that the CA has given a key id for."""
+    key_id = section.text("eab-key-id")
+    algorithm = section.choice("eab-algorithm", _EAB_ALGORITHMS)
+    if key_id is None:
+        if section.has("eab-algorithm") and not section.has("eab-key-id"):
+            section.missing("eab-key-id", "eab-key-id = \"kid-1\", because 'eab-algorithm' is given")
+        return None
+    if not _KEY_ID.fullmatch(key_id):
+        section.wrong("eab-key-id", f"is {quoted(key_id)}; it must be the word of ASCII characters that the CA gave")
+    return ExternalBinding(key_id, algorithm or ExternalBinding.algorithm)
+
+
+def _authorize(section: Section) -> tuple[Identifier, ...]:
+    found = identifiers(section, "authorize")
+    if len(found) > MAX_NAMES:
+        section.wrong("authorize", f"has {len(found)} names; allowed are {MAX_NAMES}")
+    return found
 
 
 def _bad_url(text: str, example: str) -> str:

@@ -2,20 +2,27 @@
 """certificates.d/NAME.toml: one certificate."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from acmed.config import schema
-from acmed.config.model import Certificate, KeyType, Problem, Service
+from acmed.config.challenges import challenges, check_challenge
+from acmed.config.common import Common, common
+from acmed.config.identifiers import MAX_NAMES, identifiers
+from acmed.config.model import Certificate, Problem, Service
 from acmed.config.section import Section
 from acmed.config.settings import Defaults
+from acmed.config.subject import common_name, subject
 from acmed.config.table import Table
-from acmed.config.values import Names, account_name, service_names
-from acmed.config.words import listed, quoted
-from acmed.names import Identifier, InvalidName
+from acmed.config.values import Names, absolute_path
+from acmed.config.words import listed
+from acmed.names import Identifier
 
-MAX_NAMES = 100  # what Let's Encrypt and most public CAs allow in one certificate
-_LONGEST_NAME = 1000  # characters; a DNS name has 253 at most, in A-labels
+__all__ = ["MAX_NAMES", "Context", "certificate"]
 
 _ADD_ACCOUNT = "acmectl account add --directory letsencrypt-staging --contact admin@example.com --agree-tos"
+
+# What only the maker of a key, or of a CSR, decides.
+_NOT_WITH_A_CSR = ("key-type", "reuse-key", "must-staple", "common-name", "subject")
 
 
 @dataclass(frozen=True)
@@ -32,74 +39,57 @@ def certificate(name: str, table: Table, context: Context, problems: list[Proble
     """The certificate, or None where its file has a problem."""
     section = Section(table, "", schema.CERTIFICATE, problems)
     defaults = context.defaults
-    identifiers = _identifiers(section)
+    names = _names(section)
     for key in schema.CERTIFICATE:
         if key in defaults.broken and not section.has(key):
             section.wrong(key, f"is not given here, and the one in [defaults] has a problem ({defaults.broken[key]})")
-    account = _account(section, defaults, context.accounts)
-    key_type = section.choice("key-type", [word.value for word in KeyType])
-    reuse_key = section.flag("reuse-key")
-    services = service_names(section, context.service_names)
-    services = defaults.services if services is None else services
-    _one_group(section, [context.services[service] for service in services])
+    own = common(section, context.accounts, context.service_names)
+    account = _account(section, own, defaults, context.accounts)
+    types = challenges(section, names)
+    others = tuple(identifier for identifier in names if identifier.value not in types)
+    check_challenge(section, others, own.challenge, defaults.common.challenge)
+    cn = common_name(section, names)
+    dn = subject(section, names)
+    key_file = absolute_path(section, "key-file")
+    csr = section.flag("csr") or False
+    _exclude(section, csr)
+    values = {**defaults.common.said(), **own.said(), "account": account}
+    _one_group(section, [context.services[service] for service in values.get("services", ())])
     if section.broken or account is None:
         return None
+    if own.failover is None:
+        values["failover"] = tuple(other for other in values.get("failover", ()) if other != account)
+    if csr:
+        values["must_staple"] = False  # the CSR says it
     return Certificate(
         name,
         table.place.path,
-        identifiers,
-        account,
-        KeyType(key_type) if key_type else defaults.key_type,
-        defaults.reuse_key if reuse_key is None else reuse_key,
-        services,
+        names,
+        **values,
+        challenges=types,
+        common_name=cn,
+        subject=dn,
+        key_file=Path(key_file) if key_file else None,
+        csr=csr,
     )
 
 
-def _identifiers(section: Section) -> tuple[Identifier, ...]:
-    texts = section.texts("names", '["www.example.com"]')
+def _names(section: Section) -> tuple[Identifier, ...]:
+    texts = section.value("names")
     if texts is None:
-        if not section.has("names"):
-            section.missing("names", 'names = ["www.example.com"]')
-        return ()
-    if not 1 <= len(texts) <= MAX_NAMES:
+        section.missing("names", 'names = ["www.example.com"]')
+    elif isinstance(texts, list) and not 1 <= len(texts) <= MAX_NAMES:
         section.wrong("names", f"has {len(texts)} names; a certificate has at least 1 and at most {MAX_NAMES}")
         return ()
-    found: dict[Identifier, int] = {}
-    for index, text in enumerate(texts):
-        identifier = _identifier(section, text, index)
-        if identifier in found:
-            first = texts[found[identifier]]
-            same = "twice" if text == first else f"and {quoted(first)}, which are the same name"
-            section.wrong("names", f"has {quoted(text)} {same}", index=index)
-        elif identifier is not None:
-            found[identifier] = index
-    _refuse_covered(section, found)
-    return tuple(found)
+    return identifiers(section, "names")
 
 
-def _identifier(section: Section, text: str, index: int) -> Identifier | None:
-    try:
-        if len(text) > _LONGEST_NAME:
-            raise InvalidName(f"{quoted(text)} is too long for a DNS name")
-        return Identifier.parse(text)
-    except InvalidName as error:
-        section.refuse("names", str(error), index=index)
-        return None
-
-
-def _refuse_covered(section: Section, found: dict[Identifier, int]) -> None:
-    """A name that a wildcard beside it covers: Let's Encrypt answers such an order with an error."""
-    for identifier, index in found.items():
-        wildcard = "*." + identifier.value.partition(".")[2]
-        if identifier.type == "dns" and identifier.value != wildcard and Identifier("dns", wildcard) in found:
-            what = f"has {quoted(identifier.value)}, which {quoted(wildcard)} covers"
-            section.wrong("names", what, "remove one of the two", index)
-
-
-def _account(section: Section, defaults: Defaults, accounts: Names) -> str | None:
+def _account(section: Section, own: Common, defaults: Defaults, accounts: Names) -> str | None:
+    """The account of the file, or else the default one, that is not also in failover."""
     if section.has("account"):
-        return account_name(section, accounts)
-    if defaults.account is None and "account" not in section.broken:
+        return own.account
+    account = defaults.common.account
+    if account is None and "account" not in section.broken:
         if accounts.known or accounts.broken:
             hint = (
                 f'known are {listed(sorted(accounts.known))}: add account = "NAME" here, or in [defaults] of acmed.toml'
@@ -107,7 +97,24 @@ def _account(section: Section, defaults: Defaults, accounts: Names) -> str | Non
             section.refuse("account", "no account is given, and there is no default one", hint)
         else:
             section.refuse("account", "there is no account yet", f"run: {_ADD_ACCOUNT}")
-    return defaults.account
+    if own.failover and account in own.failover:
+        what = f"has '{account}', which is the default account and tried first anyway"
+        section.wrong("failover", what, "remove it", own.failover.index(account))
+    return account
+
+
+def _exclude(section: Section, csr: bool) -> None:
+    """What has no meaning beside a CSR, or a key, that comes from elsewhere."""
+    if csr:
+        for key in _NOT_WITH_A_CSR:
+            if section.has(key):
+                section.wrong(key, "has no meaning beside csr = true: whoever makes the CSR decides it", "remove it")
+    if section.has("key-file"):
+        if csr:
+            section.wrong("key-file", "has no meaning beside csr = true: the key is elsewhere", "remove one of the two")
+        elif section.has("reuse-key"):
+            what = "has no meaning beside 'key-file': the key stays until you replace that file"
+            section.wrong("reuse-key", what, "remove it")
 
 
 def _one_group(section: Section, services: list[Service]) -> None:

@@ -9,12 +9,12 @@ from shlex import quote
 
 from acmed.config.load import Loaded
 from acmed.config.model import Certificate, Problem, Service
-from acmed.config.sandbox import UNIT
+from acmed.config.sandbox import HOMES, UNIT
 from acmed.config.table import Place
 from acmed.config.words import listed
 
-# ProtectHome=, PrivateTmp=, PrivateDevices=, InaccessiblePaths=/sys, and what the kernel makes up.
-_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp", "/dev", "/proc", "/sys")
+# Besides: PrivateTmp=, PrivateDevices=, InaccessiblePaths=/sys, and what the kernel makes up.
+_HIDDEN = (*HOMES, "/tmp", "/var/tmp", "/dev", "/proc", "/sys")
 
 
 def files(loaded: Loaded, writable: tuple[Path, ...] | None) -> list[Problem]:

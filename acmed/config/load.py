@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from acmed.config import accounts, schema, services, settings
+from acmed.config import accounts, schema, services, settings, zones
 from acmed.config.certificates import Context, certificate
 from acmed.config.document import Document, Refused, files, read
+from acmed.config.http01 import http01
 from acmed.config.model import Certificate, Configuration, Problem
 from acmed.config.table import Table, Tables
 from acmed.config.values import Names
@@ -44,11 +45,22 @@ def load(etc: Path = ETC, usr: Path = USR) -> Loaded:
     defaults = settings.defaults(tables, account_names, service_names, problems)
     firewall = settings.firewall(tables, problems)
     log_levels = settings.log_levels(tables, problems)
-    http01 = settings.http01(tables, problems)
+    reach = http01(tables, problems)
+    notify = settings.notify(tables, problems)
+    found_zones = _each(tables.zone, zones.zone, problems)
     context = Context(defaults, account_names, found_services, service_names)
     found, broken = _certificates(etc, tables, context, problems)
     configuration = Configuration(
-        defaults.account, firewall, log_levels, http01, found_accounts, found_services, found, broken
+        default_account=defaults.common.account,
+        firewall=firewall,
+        log_levels=log_levels,
+        http01=reach,
+        accounts=found_accounts,
+        services=found_services,
+        certificates=found,
+        broken=broken,
+        zones=found_zones,
+        notify=notify,
     )
     return Loaded(configuration, tuple(problems), tables)
 

@@ -27,6 +27,32 @@ class Http01Mode(StrEnum):
     WEBROOT = "webroot"  # tokens are files below a web server's document root
 
 
+class ChallengeType(StrEnum):
+    """How a CA validates an identifier."""
+
+    HTTP_01 = "http-01"  # RFC 8555 section 8.3
+    DNS_01 = "dns-01"  # RFC 8555 section 8.4
+    TLS_ALPN_01 = "tls-alpn-01"  # RFC 8737
+    DNS_ACCOUNT_01 = "dns-account-01"  # draft-ietf-acme-dns-account-label
+    DNS_PERSIST_01 = "dns-persist-01"  # draft-ietf-acme-dns-persist
+    NONE = "none"  # not at all: the CA has a valid authorization already
+
+
+class ZoneMethod(StrEnum):
+    """How TXT records get into a zone."""
+
+    UPDATE = "update"  # RFC 2136, by acme-dnsd
+    LOCAL = "local"  # a JSON file in a directory, and a command that reloads the zone
+    HOOK = "hook"  # an executable of /etc/acmed/hooks.d
+
+
+class Propagation(StrEnum):
+    """Whether to wait until a record is seen. A number of seconds stands for itself."""
+
+    CHECK = "check"  # until every authoritative server answers it
+    SKIP = "skip"
+
+
 class Action(StrEnum):
     """What is done to a service's units when it has got a new certificate."""
 
@@ -62,10 +88,65 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """At most count in any period of so many seconds; written "300/3h"."""
+
+    count: int
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """[account.NAME.limits]: what acmed itself keeps to; None for no limit.
+
+    orders: newOrder requests. certificates: per registered domain. duplicates: per exact set of identifiers. failures:
+    failed authorizations per identifier. A renewal that the CA was told of (RFC 9773 "replaces") counts for none of the
+    first three.
+    """
+
+    orders: Rate | None = None
+    certificates: Rate | None = None
+    duplicates: Rate | None = None
+    failures: Rate | None = None
+
+
+HOUR, DAY = 3600, 86400  # seconds
+
+# https://letsencrypt.org/docs/rate-limits/ and https://letsencrypt.org/docs/staging-environment/, 2026-08.
+DIRECTORY_LIMITS = {
+    DIRECTORIES["letsencrypt"]: Limits(
+        orders=Rate(300, 3 * HOUR),
+        certificates=Rate(50, 7 * DAY),
+        duplicates=Rate(5, 7 * DAY),
+        failures=Rate(5, HOUR),
+    ),
+    DIRECTORIES["letsencrypt-staging"]: Limits(orders=Rate(1500, 3 * HOUR), failures=Rate(200, HOUR)),
+}
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """[account.NAME.deadlines], in seconds. request: one request to the CA, with its repetitions."""
+
+    propagation: int = 300
+    authorization: int = 300
+    finalize: int = 300
+    request: int = 60
+
+
+@dataclass(frozen=True)
+class ExternalBinding:
+    """RFC 8555 section 7.3.4. algorithm: HS256, HS384 or HS512. The HMAC key is a credential of acme-keyd."""
+
+    key_id: str
+    algorithm: str = "HS256"
+
+
+@dataclass(frozen=True)
 class Account:
     """[account.NAME]: an account at a CA. directory is a URL; uri is the account's URL there, None before it is known.
 
-    contact has mailto: URLs. proxy is http://HOST:PORT.
+    contact has mailto: URLs. proxy is http://HOST:PORT. authorize: what is validated without a certificate.
     """
 
     name: str
@@ -74,6 +155,10 @@ class Account:
     uri: str | None = None
     ca_file: Path | None = None
     proxy: str | None = None
+    external: ExternalBinding | None = None
+    limits: Limits = Limits()
+    deadlines: Deadlines = Deadlines()
+    authorize: tuple[Identifier, ...] = ()
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -103,15 +188,66 @@ class Service:
 
 @dataclass(frozen=True)
 class Http01:
-    """[http01]"""
+    """[http01]. webroot may have {fqdn}, {zone} (the name without its first label) and {host} (that label) in it.
+
+    webroots: those of single names, which need no mode = "webroot".
+    """
 
     mode: Http01Mode = Http01Mode.STANDALONE
-    webroot: Path | None = None
+    webroot: str | None = None
+    webroots: dict[str, str] = field(default_factory=dict)
+
+    def directory(self, name: str) -> Path | None:
+        """The document root for the identifier of that name; None where its tokens are not files."""
+        if name in self.webroots:
+            return Path(self.webroots[name])
+        if self.mode is not Http01Mode.WEBROOT or self.webroot is None:
+            return None
+        host, _, zone = name.partition(".")
+        return Path(self.webroot.replace("{fqdn}", name).replace("{zone}", zone).replace("{host}", host))
+
+
+@dataclass(frozen=True)
+class Zone:
+    """[zone.NAME]: how TXT records get into a DNS zone. name: A-labels, without the final dot.
+
+    server: the primary, None for the MNAME of the zone's SOA. key: the name of a TSIG credential, None where the server
+    allows updates by address. ttl and timeout (of one exchange, or of one run of a hook): seconds. propagation: see
+    Propagation, or a fixed wait in seconds. directory and reload ({zone} in its arguments) are for LOCAL, hook (a file
+    name in hooks.d) for HOOK.
+    """
+
+    name: str
+    method: ZoneMethod = ZoneMethod.UPDATE
+    server: str | None = None
+    port: int = 53
+    key: str | None = None
+    ttl: int = 60
+    timeout: int = 10
+    propagation: Propagation | int = Propagation.CHECK
+    directory: Path | None = None
+    reload: tuple[str, ...] = ()
+    hook: str | None = None
+
+
+@dataclass(frozen=True)
+class Notify:
+    """[notify]: who is told of failures. hook: a file name in hooks.d. mail: an address, by sendmail(8)."""
+
+    hook: str | None = None
+    mail: str | None = None
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """certificates.d/NAME.toml, with the defaults filled in. path is that file."""
+    """certificates.d/NAME.toml, with the defaults filled in. path is that file.
+
+    failover: accounts that are tried in this order where account's CA fails. challenges: by the identifier's value, for
+    those that do not leave the choice to challenge; that is None where acmed chooses. subject: RFC 4514. renew_before:
+    days (int) or the share of the lifetime that is left (float), None for the CA's own or the rule. preferred_chain: an
+    issuer's common name or a SHA-256 (hexadecimal). validity_days: the lifetime to ask for. key_file: a key that root
+    provides. csr: the CSR comes from elsewhere (OrderCSR), and its key never here.
+    """
 
     name: str
     path: Path
@@ -120,6 +256,24 @@ class Certificate:
     key_type: KeyType = KeyType.ECDSA_P256
     reuse_key: bool = False
     services: tuple[str, ...] = ()
+    failover: tuple[str, ...] = ()
+    challenge: ChallengeType | None = None
+    challenges: dict[str, ChallengeType] = field(default_factory=dict)
+    preflight: bool = True
+    profile: str | None = None
+    must_staple: bool = False
+    common_name: str | None = None
+    subject: str | None = None
+    renew_before: int | float | None = None
+    preferred_chain: str | None = None
+    validity_days: int | None = None
+    key_file: Path | None = None
+    csr: bool = False
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """In the order in which they are tried."""
+        return (self.account, *self.failover)
 
 
 @dataclass(frozen=True)
@@ -134,6 +288,16 @@ class Configuration:
     services: dict[str, Service] = field(default_factory=dict)
     certificates: dict[str, Certificate] = field(default_factory=dict)
     broken: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
+    zones: dict[str, Zone] = field(default_factory=dict)
+    notify: Notify = Notify()
+
+    def zone_above(self, name: str) -> Zone | None:
+        """The configured zone that a DNS name (without the final dot) is in: the longest one."""
+        labels = name.split(".")
+        for start in range(len(labels)):
+            if zone := self.zones.get(".".join(labels[start:])):
+                return zone
+        return None
 
     def log_level(self, daemon: str) -> str:
         """The level of a daemon (acme-keyd): a name of journal.LEVELS."""

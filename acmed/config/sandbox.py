@@ -14,6 +14,13 @@ _DROP_INS = (f"{UNIT}.d", "acme-.service.d", "service.d")
 
 _TIMEOUT = 10  # seconds
 
+HOMES = ("/home", "/root", "/run/user")  # ProtectHome=
+
+
+def home_above(path: Path) -> str:
+    """Which of HOMES it is in, so that the unit does not see it, or an empty string."""
+    return next((home for home in HOMES if path.is_relative_to(home)), "")
+
 
 def read_write_paths() -> tuple[Path, ...] | None:
     """The directories, or None where nobody can tell."""

@@ -1,17 +1,58 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Which keys there are, and where. The tests hold acmed.toml(5) and the shipped acmed.toml against these."""
 
-TOP = ("firewall", "defaults", "log-level", "http01", "account", "service")
+TOP = ("firewall", "defaults", "log-level", "http01", "notify", "account", "service", "zone")
+
+# What a certificate's file may say, and [defaults] for it.
+_COMMON = (
+    "account",
+    "failover",
+    "key-type",
+    "reuse-key",
+    "services",
+    "challenge",
+    "preflight",
+    "profile",
+    "must-staple",
+    "renew-before",
+    "preferred-chain",
+    "validity-days",
+)
 
 # Tables with keys, and tables of tables that a person names.
-DEFAULTS = ("account", "key-type", "reuse-key", "services")
-LOG_LEVEL = ("acmed", "acme-privd", "acme-clientd", "acme-keyd", "acme-http01", "acme-verify", "acme-firewall")
-HTTP01 = ("mode", "webroot")
-ACCOUNT = ("directory", "contact", "uri", "ca-file", "proxy")
+DEFAULTS = _COMMON
+LOG_LEVEL = (
+    "acmed",
+    "acme-privd",
+    "acme-clientd",
+    "acme-dnsd",
+    "acme-keyd",
+    "acme-http01",
+    "acme-alpn01",
+    "acme-verify",
+    "acme-firewall",
+)
+HTTP01 = ("mode", "webroot", "webroots")
+NOTIFY = ("hook", "mail")
+ACCOUNT = (
+    "directory",
+    "contact",
+    "uri",
+    "ca-file",
+    "proxy",
+    "eab-key-id",
+    "eab-algorithm",
+    "authorize",
+    "limits",
+    "deadlines",
+)
+LIMITS = ("orders", "certificates", "duplicates", "failures")
+DEADLINES = ("propagation", "authorization", "finalize", "request")
 SERVICE = ("units", "action", "group", "mode", "files")
+ZONE = ("method", "server", "port", "key", "ttl", "timeout", "propagation", "directory", "reload", "hook")
 
 FILES = ("privkey", "cert", "chain", "fullchain", "combined")
-CERTIFICATE = ("names", "account", "key-type", "reuse-key", "services")
+CERTIFICATE = ("names", *_COMMON, "challenges", "common-name", "subject", "key-file", "csr")
 
 # What stands where in acmed.toml, by the title a person would write.
 TABLES = {
@@ -19,6 +60,10 @@ TABLES = {
     "[defaults]": DEFAULTS,
     "[log-level]": LOG_LEVEL,
     "[http01]": HTTP01,
+    "[notify]": NOTIFY,
     "[account.NAME]": ACCOUNT,
+    "[account.NAME.limits]": LIMITS,
+    "[account.NAME.deadlines]": DEADLINES,
+    "[zone.NAME]": ZONE,
     "[service.NAME]": SERVICE,
 }

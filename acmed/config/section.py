@@ -2,7 +2,7 @@
 """Takes typed values out of a table, and says what is wrong with those that do not fit."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from acmed.config.model import Problem
 from acmed.config.table import Table
@@ -13,21 +13,43 @@ class Section:
     """A table while it is read: each getter answers None where the key is not there or is broken.
 
     title is how a person would write the table, [account.prod]; it is empty for the keys of a certificate's file and
-    for those above the first table. broken has the keys with a problem.
+    for those above the first table. known is None where a person names the keys. broken has the keys with a problem.
     """
 
-    def __init__(self, table: Table, title: str, known: Sequence[str], problems: list[Problem]) -> None:
+    def __init__(
+        self,
+        table: Table,
+        title: str,
+        known: Sequence[str] | None,
+        problems: list[Problem],
+        around: tuple["Section", str] | None = None,
+    ) -> None:
         self._table = table
         self._in = f" in {title}" if title else ""
         self._problems = problems
+        self._around = around
         self.broken: set[str] = set()
-        for key in table.values:
-            if key not in known:
-                self.refuse(key, *unknown_key(key, title, known))
+        if known is not None:
+            for key in table.values:
+                if key not in known:
+                    self.refuse(key, *unknown_key(key, title, known))
+
+    def inner(self, key: str, title: str, known: Sequence[str] | None) -> Self | None:
+        """The table that is a key's value. What is wrong in it makes the key broken."""
+        if self.table(key) is None:
+            return None
+        return type(self)(self._table.inner(key), title, known, self._problems, (self, key))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._table.values)
 
     def refuse(self, key: str, message: str, hint: str = "", index: int | None = None) -> None:
         """Adds a problem with a key, or with one element of its array, or with the table that lacks the key."""
         self.broken.add(key)
+        if self._around:
+            outer, name = self._around
+            outer.broken.add(name)
         place = self._table.places.get(key, self._table.place)
         self._problems.append(place.problem(message, hint, index))
 
@@ -48,6 +70,19 @@ class Section:
     def flag(self, key: str) -> bool | None:
         value = self._get(key, bool, "true or false")
         return value if isinstance(value, bool) else None
+
+    def integer(self, key: str, lowest: int, highest: int, hint: str = "") -> int | None:
+        value = self._get(key, int, "an integer")
+        if value is None or lowest <= value <= highest:
+            return value if isinstance(value, int) else None
+        # A number of many digits could not even be printed.
+        given = value if abs(value) < 10**9 else "out of range"
+        self.wrong(key, f"is {given}; allowed are {lowest} to {highest}", hint)
+        return None
+
+    def value(self, key: str) -> Any:
+        """Whatever it is, for keys that may be of several types."""
+        return self._table.values.get(key)
 
     def table(self, key: str) -> dict[str, Any] | None:
         value = self._get(key, dict, "a table")

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The parts of acmed.toml that there is one of: the keys above the first table, [defaults], [log-level], [http01]."""
+"""The parts of acmed.toml that there is one of: the keys above the first table, [defaults], [log-level], [notify]."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 from acmed import journal
 from acmed.config import schema
-from acmed.config.model import Http01, Http01Mode, KeyType, Problem
+from acmed.config.common import Common, common
+from acmed.config.model import Notify, Problem
 from acmed.config.section import Section
 from acmed.config.table import Table, Tables
-from acmed.config.values import Names, absolute_path, account_name, service_names
+from acmed.config.values import Names, hook_name, mail_address
+from acmed.config.words import quoted
 
 _DEFAULT_ACCOUNT = "default"  # what `acmectl account add` calls an account that was given no name
 
@@ -18,10 +19,7 @@ _DEFAULT_ACCOUNT = "default"  # what `acmectl account add` calls an account that
 class Defaults:
     """[defaults]. broken: keys that a certificate cannot take from here; where says where they are."""
 
-    account: str | None = None
-    key_type: KeyType = KeyType.ECDSA_P256
-    reuse_key: bool = False
-    services: tuple[str, ...] = ()
+    common: Common = field(default_factory=Common)
     broken: dict[str, str] = field(default_factory=dict)
 
 
@@ -44,35 +42,30 @@ def log_levels(tables: Tables, problems: list[Problem]) -> dict[str, str]:
     return {daemon: level for daemon, level in levels.items() if level is not None}
 
 
-def http01(tables: Tables, problems: list[Problem]) -> Http01:
-    table = tables.plain.get("http01")
+def notify(tables: Tables, problems: list[Problem]) -> Notify:
+    table = tables.plain.get("notify")
     if table is None:
-        return Http01()
-    section = Section(table, "[http01]", schema.HTTP01, problems)
-    word = section.choice("mode", [mode.value for mode in Http01Mode])
-    mode = Http01Mode(word) if word else Http01Mode.STANDALONE
-    webroot = absolute_path(section, "webroot")
-    if webroot == "/":
-        section.wrong("webroot", "is '/'; it must be the document root of a web server")
-    if mode is Http01Mode.WEBROOT and not section.has("webroot"):
-        section.missing("webroot", 'webroot = "/var/www/html", because mode is "webroot"')
-    return Http01() if section.broken else Http01(mode, Path(webroot) if webroot else None)
+        return Notify()
+    section = Section(table, "[notify]", schema.NOTIFY, problems)
+    hook = hook_name(section, "hook")
+    mail = section.text("mail")
+    try:
+        mail = mail_address(mail, local=True) if mail is not None else None
+    except ValueError:
+        section.wrong("mail", f"is {quoted(mail or '')}; it must be a mail address such as root@example.com, or root")
+        mail = None
+    return Notify(None if "hook" in section.broken else hook, mail)
 
 
 def defaults(tables: Tables, accounts: Names, services: Names, problems: list[Problem]) -> Defaults:
     table = tables.plain.get("defaults")
     if table is None:
-        return Defaults(account=_unsaid(accounts))
+        return Defaults(Common(account=_unsaid(accounts)))
     section = Section(table, "[defaults]", schema.DEFAULTS, problems)
-    account = account_name(section, accounts)
-    key_type = section.choice("key-type", [word.value for word in KeyType])
-    return Defaults(
-        account if section.has("account") else _unsaid(accounts),
-        KeyType(key_type) if key_type else KeyType.ECDSA_P256,
-        section.flag("reuse-key") or False,
-        service_names(section, services) or (),
-        {key: _where(table, key) for key in section.broken},
-    )
+    found = common(section, accounts, services)
+    if not section.has("account"):
+        found = replace(found, account=_unsaid(accounts))
+    return Defaults(found, {key: _where(table, key) for key in section.broken})
 
 
 def _unsaid(accounts: Names) -> str | None:

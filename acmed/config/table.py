@@ -10,15 +10,18 @@ from acmed.config.document import Document
 from acmed.config.locate import Key
 from acmed.config.model import Problem
 from acmed.config.words import kind_of, quoted, unknown_key
+from acmed.names import InvalidName, zone_name
 
-_NAMED = ("account", "service")
-_PLAIN = ("defaults", "log-level", "http01")
+_NAMED = ("account", "service", "zone")
+_PLAIN = ("defaults", "log-level", "http01", "notify")
 _EXAMPLES = {
     "account": "[account.letsencrypt]",
     "service": "[service.nginx]",
     "defaults": "[defaults]",
     "log-level": "[log-level]",
     "http01": "[http01]",
+    "notify": "[notify]",
+    "zone": '[zone."example.com"]',
 }
 
 
@@ -57,6 +60,12 @@ class Table:
             self.values[key] = value
             self.places[key] = Place(place.document, (*place.key, key))
 
+    def inner(self, key: str) -> "Table":
+        """The table that is a key's value, as the file has it that has the key."""
+        table = Table(self.places[key])
+        table.overlay(table.place, self.values[key])
+        return table
+
     @classmethod
     def of(cls, document: Document) -> "Table":
         """A whole file as one table."""
@@ -69,12 +78,14 @@ class Table:
 class Tables:
     """All tables of acmed.toml, its drop-ins and services.d, and those that the certificates' files are.
 
-    plain has the keys above the first table under "".
+    plain has the keys above the first table under "". zone has the zones' names as zone_name() has them, where they are
+    valid, so that each zone is one table however its name is written.
     """
 
     plain: dict[str, Table] = field(default_factory=dict)
     account: dict[str, Table] = field(default_factory=dict)
     service: dict[str, Table] = field(default_factory=dict)
+    zone: dict[str, Table] = field(default_factory=dict)
     certificate: dict[str, Table] = field(default_factory=dict)
 
     def add(self, document: Document, allowed: Iterable[str], problems: list[Problem]) -> None:
@@ -91,19 +102,27 @@ class Tables:
                 self._overlay(self.plain, "", Place(document, ()), {key: value}, problems)
 
     def _add_named(self, key: str, place: Place, value: Any, problems: list[Problem]) -> None:
-        """The tables below [account] or [service]."""
+        """The tables below [account], [service] or [zone]."""
         if not isinstance(value, dict):
             problems.append(_no_table(place, value))
             return
-        named = self.account if key == "account" else self.service
-        for name, inner in value.items():
-            self._overlay(named, name, Place(place.document, (key, name)), inner, problems)
+        named = {"account": self.account, "service": self.service, "zone": self.zone}[key]
+        for written, inner in value.items():
+            name = _zone(written) if key == "zone" else written
+            self._overlay(named, name, Place(place.document, (key, written)), inner, problems)
 
     def _overlay(self, tables: dict[str, Table], name: str, place: Place, value: Any, problems: list[Problem]) -> None:
         if not isinstance(value, dict):
             problems.append(_no_table(place, value))
             return
         tables.setdefault(name, Table(place)).overlay(place, value)
+
+
+def _zone(written: str) -> str:
+    try:
+        return zone_name(written)
+    except InvalidName:
+        return written
 
 
 def _no_table(place: Place, value: Any) -> Problem:

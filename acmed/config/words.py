@@ -16,7 +16,8 @@ _KINDS = {
     dict: "a table",
 }
 _LONGEST = 80
-_BARE = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+_BARE = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_NAME = re.compile(r"[A-Za-z0-9_.:*-]{1,253}")
 
 
 def kind_of(value: Any) -> str:
@@ -29,9 +30,25 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
 
 
-def title(kind: str, name: str) -> str:
-    """A named table as a person writes it: [account.prod]."""
-    return f"[{kind}.{name if _BARE.fullmatch(name) else quoted(name)}]"
+def title(*names: str) -> str:
+    """A table as a person writes it: [account.prod], [zone."example.com"]."""
+    return f"[{'.'.join(map(toml_key, names))}]"
+
+
+def toml_key(name: str) -> str:
+    """A key as it is written in TOML, where a dot outside of quotes means a table in a table."""
+    if _BARE.fullmatch(name):
+        return name
+    return f'"{name}"' if _NAME.fullmatch(name) else quoted(name)
+
+
+def without_quotes(key: str, value: Any) -> str:
+    """The whole of a name that was written without quotes, so that TOML took it for tables in tables."""
+    labels = [key]
+    while isinstance(value, dict) and value:
+        label, value = next(iter(value.items()))
+        labels.append(label)
+    return ".".join(labels)
 
 
 def listed(words: Iterable[str], nothing: str = "none") -> str:
@@ -54,4 +71,6 @@ def unknown_key(key: str, table: str, known: Sequence[str]) -> tuple[str, str]:
     for elsewhere, keys in schema.TABLES.items():
         if key in keys:
             return message, f"it belongs into {elsewhere or 'the lines above the first [table]'} of acmed.toml"
+    if key in schema.CERTIFICATE:
+        return message, "it belongs into the file of a certificate, in certificates.d"
     return message, f"known here: {listed(known)}"

@@ -1,59 +1,133 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""acmectl account add, list and show"""
+"""acmectl account: add, list, show, update, rollover and deactivate"""
 
-import re
+import asyncio
+import sys
 from argparse import Namespace
-from pathlib import Path
+from collections.abc import Sequence
 
 from acmed.bus import DBusError
-from acmed.ctl import table
+from acmed.ctl import files, table
+from acmed.ctl.client import Options
 from acmed.ctl.exits import CommandError, Exit
+from acmed.ctl.follow import Outcome
 from acmed.ctl.output import safe
-from acmed.ctl.records import Account
+from acmed.ctl.records import Account, Error
 from acmed.ctl.report import refused, report
 from acmed.ctl.session import Session
 
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
-_CA_FILE_MAX = 1 << 20  # bytes
+# The types of the jobs that the methods start.
+_KINDS = {"Update": "update-account", "RolloverKey": "rollover-key", "Deactivate": "deactivate-account"}
+_TERMS = "org.acmed1.Error.TermsNotAgreed"
 
 
 async def add(session: Session, arguments: Namespace) -> Exit:
-    """Makes an account's key on this host and registers it with the CA."""
-    name = arguments.account
-    options: dict[str, str | bool | list[str]] = {"directory": arguments.directory, "agree-tos": True}
-    if arguments.contact:
-        options["contact"] = list(dict.fromkeys(arguments.contact))
-    if arguments.key_type is not None:
-        options["key-type"] = arguments.key_type
-    if arguments.ca_file is not None:
-        options["ca-pem"] = read_ca_file(arguments.ca_file)
+    """Makes an account's key on this host and registers it with the CA. Asks a person at a terminal about its terms."""
+    options = _wanted(arguments)
+    outcome = await _add(session, arguments.account, options)
+    if outcome.error and outcome.error.name == _TERMS and _agrees(session, outcome.error):
+        outcome = await _add(session, arguments.account, {**options, "agree-tos": True})
+    return report(session.output, [outcome], "account")
+
+
+async def _add(session: Session, name: str, options: Options) -> Outcome:
     async with session.follower() as follower:
         try:
             with session.asking():
                 job = await session.acmed.add_account(name, options)
         except DBusError as error:
-            outcomes = [refused(name, error)]
+            return refused(name, error)
+        (outcome,) = await follower.follow([job])
+        return outcome
+
+
+def _wanted(arguments: Namespace) -> dict[str, str | bool | int | list[str]]:
+    """The options of AddAccount. Raises CommandError."""
+    options: dict[str, str | bool | int | list[str]] = {"directory": arguments.directory}
+    if arguments.agree_tos:
+        options["agree-tos"] = True
+    if arguments.contact:
+        options["contact"] = list(dict.fromkeys(arguments.contact))
+    if arguments.key_type is not None:
+        options["key-type"] = arguments.key_type
+    if arguments.ca_file is not None:
+        options["ca-pem"] = files.certificates(arguments.ca_file)
+    if arguments.eab_key_id is not None:
+        options["eab-key-id"] = arguments.eab_key_id
+        options["eab-hmac"] = files.secret(arguments.eab_hmac_file)
+        options["eab-algorithm"] = arguments.eab_algorithm
+    return options
+
+
+def _agrees(session: Session, error: Error) -> bool:
+    """Whether the person at this terminal agrees to the terms that the error names."""
+    if session.output.json or session.output.quiet or not session.ask:
+        return False
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    print(safe(error.message), file=sys.stderr)
+    print("Do you agree to these terms? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+async def update(session: Session, arguments: Namespace) -> Exit:
+    """Changes the contacts that the CA has."""
+    account = await _find(session, arguments.account)
+    return await _change(session, account, "Update", {"contact": list(dict.fromkeys(arguments.contact or ()))})
+
+
+async def rollover(session: Session, arguments: Namespace) -> Exit:
+    """Gives an account a new key."""
+    account = await _find(session, arguments.account)
+    return await _change(
+        session, account, "RolloverKey", {"key-type": arguments.key_type} if arguments.key_type else {}
+    )
+
+
+async def deactivate(session: Session, arguments: Namespace) -> Exit:
+    """Ends an account at the CA."""
+    return await _change(session, await _find(session, arguments.account), "Deactivate", {})
+
+
+async def _change(session: Session, account: Account, method: str, options: Options) -> Exit:
+    """Update, RolloverKey or Deactivate."""
+    async with session.follower() as follower:
+        try:
+            with session.asking():
+                job = await session.acmed.change_account(account, method, options)
+        except DBusError as error:
+            outcomes = [refused(account.name, error)]
         else:
             outcomes = await follower.follow([job])
-    return report(session.output, outcomes, "account")
+    return report(session.output, outcomes, _KINDS[method])
 
 
 async def show(session: Session, arguments: Namespace) -> Exit:
     """One account, or the default one, or the only one."""
-    accounts = (await session.acmed.objects()).accounts
-    name = arguments.account or (await session.acmed.manager()).default_account
-    if not name and len(accounts) == 1:
-        name = accounts[0].name
-    account = next((account for account in accounts if account.name == name), None)
-    if account is None:
-        known = ", ".join(account.name for account in accounts)
-        hint = f"These are there: {known}" if known else "There is none yet: 'acmectl account add' makes one."
-        raise CommandError(Exit.NOT_FOUND, f"There is no account {name}" if name else "Which account?", hint)
+    account = await _find(session, arguments.account)
     if session.output.json:
         session.output.document(account.json())
     else:
         session.output.lines([safe(line) for line in describe(account)])
     return Exit.DONE
+
+
+async def _find(session: Session, wanted: str | None) -> Account:
+    """The account of that name, or the default one, or the only one. Raises CommandError."""
+    objects, manager = await asyncio.gather(session.acmed.objects(), session.acmed.manager())
+    accounts = objects.accounts
+    name = wanted or manager.default_account
+    if not name and len(accounts) == 1:
+        name = accounts[0].name
+    for account in accounts:
+        if account.name == name:
+            return account
+    raise CommandError(Exit.NOT_FOUND, f"There is no account {name}" if name else "Which account?", _known(accounts))
+
+
+def _known(accounts: Sequence[Account]) -> str:
+    known = ", ".join(account.name for account in accounts)
+    return f"These are there: {known}" if known else "There is none yet: 'acmectl account add' makes one."
 
 
 async def list_(session: Session, _: Namespace) -> Exit:
@@ -80,27 +154,13 @@ def describe(account: Account) -> list[str]:
         ("Account", account.name),
         ("Directory", account.directory),
         ("URI", account.uri or "not registered yet"),
+        ("Status", account.status or "-"),
         ("Contact", _contacts(account, "\n") or "-"),
+        ("Terms of service", account.terms or "-"),
     ]
+    if account.authorize:
+        pairs.append(("Authorize", "\n".join(account.authorize)))
     return table.fields(pairs, colour=False)
-
-
-def read_ca_file(path: Path) -> str:
-    """The certificates (PEM) in a file, without what stands between them. Raises CommandError."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_CA_FILE_MAX + 1)
-    except OSError as error:
-        raise CommandError(Exit.FAILED, f"{path}: {error.strerror or error}") from None
-    if len(content) > _CA_FILE_MAX:
-        raise CommandError(Exit.FAILED, f"{path}: larger than {_CA_FILE_MAX} bytes")
-    text = content.decode("ascii", errors="replace")
-    if "PRIVATE KEY-----" in text:
-        raise CommandError(Exit.FAILED, f"{path}: holds a private key", "Give a file with the CA's certificates alone.")
-    found = _CERTIFICATE.findall(text)
-    if not found:
-        raise CommandError(Exit.FAILED, f"{path}: holds no certificate in PEM")
-    return "\n".join(found) + "\n"
 
 
 def _contacts(account: Account, between: str) -> str:

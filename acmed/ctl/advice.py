@@ -1,38 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What to do after an error: one sentence for each error that has one."""
+"""What to do after an error: one sentence for each error that has one. What a CA says comes with acmed's own advice."""
 
 from acmed.ctl.exits import Exit, for_error
 
 _ACME = "org.acmed1.AcmeError."
 _OWN = "org.acmed1.Error."
 _DBUS = "org.freedesktop.DBus.Error."
-_REACH = (
-    "The CA must reach this host under each name: check the A and AAAA records of the name, port 80, "
-    "and what forwards it."
-)
 _LATER = "acmed tries again by itself at the next renewal run; 'acmectl renew CERT --force' tries at once."
 
 _ADVICE = {
-    _ACME + "unauthorized": _REACH,
-    _ACME + "connection": _REACH,
-    _ACME + "incorrectResponse": _REACH,
-    _ACME + "dns": "Check that each name has an A or AAAA record in the public DNS, and that its DNSSEC is right.",
-    _ACME + "tls": _REACH,
-    _ACME + "caa": "A CAA record of the name or of a parent forbids this CA: allow it there, or take another CA.",
-    _ACME + "rejectedIdentifier": "This CA does not issue for one of the names; the message says which.",
-    _ACME + "unsupportedIdentifier": "This CA does not issue for identifiers of this type; take another CA.",
-    _ACME + "rateLimited": "Wait until the time in the message; trying again before only makes it longer.",
-    _ACME + "accountDoesNotExist": "The CA does not know the account (any more): run 'acmectl account add' again.",
-    _ACME + "externalAccountRequired": "This CA wants an account made at its web site first.",
-    _ACME + "userActionRequired": "Open the page that the message names, most often new terms of service.",
-    _ACME + "invalidContact": "Give an address that the CA accepts: 'acmectl account add --contact MAIL'.",
-    _ACME + "unsupportedContact": "Give a mail address: 'acmectl account add --contact MAIL'.",
+    _ACME + "alreadyReplaced": "Another order has replaced this certificate already: 'acmectl status CERT'.",
     _ACME + "alreadyRevoked": "Nothing is left to do: it was revoked before.",
-    _ACME + "badRevocationReason": "Give another --reason; 'superseded' is accepted by most CAs.",
-    _ACME + "badPublicKey": "The CA does not accept this key: 'acmectl renew CERT --new-key', or another --key-type.",
-    _ACME + "serverInternal": f"The CA has a problem of its own. {_LATER}",
     _ACME + "badNonce": f"The CA refused its own nonces again and again. {_LATER}",
-    _OWN + "RateLimited": "Wait until the time in the message; trying again before only makes it longer.",
+    _OWN + "RateLimited": "acmed keeps to the CA's limits by itself, and tries again at the time in the message.",
+    _OWN + "TermsNotAgreed": "Read them; then run the same command with --agree-tos.",
+    _OWN + "PreflightFailed": "'acmectl check CERT' looks again; preflight = false in its file orders all the same.",
+    _OWN + "HookFailed": "The journal of the unit in the message has what the hook wrote.",
     _OWN + "NoSuchCertificate": "'acmectl list' shows the certificates that there are.",
     _OWN + "NoSuchAccount": "'acmectl account list' shows the accounts; 'acmectl account add' makes one.",
     _OWN + "NoSuchJob": "'acmectl jobs' shows the jobs that run.",

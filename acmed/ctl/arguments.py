@@ -3,20 +3,17 @@
 
 from argparse import ArgumentTypeError
 
+from acmed import reasons
 from acmed.names import Identifier, InvalidName, default_certificate_name, object_name
 
 # As in acmed.config.model, which takes too long to load for a command line.
 KEY_TYPES = ("ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096")
+CHALLENGES = ("http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01", "none")
+EAB_ALGORITHMS = ("HS256", "HS384", "HS512")
 DIRECTORIES = ("letsencrypt", "letsencrypt-staging")
-# RFC 5280 section 5.3.1, those that a subscriber may give.
-REASONS = {
-    "unspecified": 0,
-    "keyCompromise": 1,
-    "affiliationChanged": 3,
-    "superseded": 4,
-    "cessationOfOperation": 5,
-}
+REASONS = {word: number for number, word in reasons.REASONS.items()}
 _JOB_MAX = 2**64 - 1
+_DAYS_MAX = 36500
 
 
 def name(text: str) -> str:
@@ -67,6 +64,13 @@ def reason(text: str) -> int:
     except KeyError:
         known = ", ".join(f"{word} ({number})" for word, number in REASONS.items())
         raise ArgumentTypeError(f"{text!r} is not a reason that a CA accepts; these are: {known}") from None
+
+
+def days(text: str) -> int:
+    """A number of days."""
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text[:6]) <= _DAYS_MAX:
+        raise ArgumentTypeError(f"{text!r} is not a number of days from 1 to {_DAYS_MAX}")
+    return int(text)
 
 
 def job(text: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from acmed.bus import Bus, DBusError, Variant
-from acmed.ctl.records import Account, Certificate, Job
+from acmed.ctl.records import Account, Certificate, Finding, Job, Record
 
 NAME = "org.acmed1"
 ROOT = "/org/acmed1"
@@ -19,6 +19,9 @@ OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 
 _TIMEOUT = 25.0  # seconds: acmed may have to be started first
 _ASKING_TIMEOUT = 300.0  # a person types a password meanwhile
+_CHECK_TIMEOUT = 120.0  # DNS and a CA are asked
+
+Options = Mapping[str, str | bool | int | list[str]]
 
 
 @dataclass(frozen=True)
@@ -98,15 +101,26 @@ class Acmed:
                 return ""
             raise
 
-    async def order(self, name: str, identifiers: Sequence[str], options: Mapping[str, str | list[str]]) -> Started:
-        """Orders a certificate; options: account, key-type, services."""
+    async def order(self, name: str, identifiers: Sequence[str], options: Options) -> Started:
+        """Orders a certificate; options: those of org.acmed1(5)."""
         before = await self.fingerprint(name)
         _, number, path = await self._change(
             ROOT, MANAGER, "Order", "sasa{sv}", name, list(identifiers), _variants(options)
         )
         return Started(number, path, name, before)
 
-    async def renew(self, name: str, options: Mapping[str, bool]) -> Started:
+    async def order_csr(self, name: str, csr: bytes, options: Options) -> Started:
+        """Orders a certificate for a CSR (DER) that was made elsewhere."""
+        before = await self.fingerprint(name)
+        _, number, path = await self._change(ROOT, MANAGER, "OrderCSR", "saya{sv}", name, csr, _variants(options))
+        return Started(number, path, name, before)
+
+    async def authorize(self, identifiers: Sequence[str], options: Options) -> Started:
+        """Has names validated without a certificate; options: account."""
+        number, path = await self._change(ROOT, MANAGER, "Authorize", "asa{sv}", list(identifiers), _variants(options))
+        return Started(number, path, " ".join(identifiers))
+
+    async def renew(self, name: str, options: Options) -> Started:
         """Renews a certificate; options: force, new-key."""
         certificate = await self.certificate(name)
         number, path = await self._change(certificate.path, CERTIFICATE, "Renew", "a{sv}", _variants(options))
@@ -117,11 +131,37 @@ class Acmed:
         (jobs,) = await self._change(ROOT, MANAGER, "RenewDue", "t", 0)
         return [Started(number, path, name) for name, number, path in jobs]
 
-    async def revoke(self, name: str, reason: int) -> Started:
-        """Revokes a certificate; reason: RFC 5280 section 5.3.1."""
+    async def revoke(self, name: str, reason: int, options: Options) -> Started:
+        """Revokes a certificate; reason: RFC 5280 section 5.3.1. options: replace, certificate-key."""
         certificate = await self.certificate(name)
-        number, path = await self._change(certificate.path, CERTIFICATE, "Revoke", "ua{sv}", reason, {})
+        number, path = await self._change(certificate.path, CERTIFICATE, "Revoke", "ua{sv}", reason, _variants(options))
         return Started(number, path, name, certificate.fingerprint)
+
+    async def revoke_other(self, name: str, der: bytes, reason: int, options: Options) -> Started:
+        """Revokes a certificate that may not be ours; name is what to call it. options: account."""
+        number, path = await self._change(ROOT, MANAGER, "RevokeOther", "ayua{sv}", der, reason, _variants(options))
+        return Started(number, path, name)
+
+    async def restore(self, name: str) -> Started:
+        """Puts the installed files back."""
+        certificate = await self.certificate(name)
+        number, path = await self._change(certificate.path, CERTIFICATE, "Restore", "a{sv}", {})
+        return Started(number, path, name, certificate.fingerprint)
+
+    async def check(self, name: str) -> list[Finding]:
+        """Whether an order of a certificate would succeed."""
+        certificate = await self.certificate(name)
+        timeout = _ASKING_TIMEOUT if self._ask else _CHECK_TIMEOUT
+        (found,) = await self.bus.call(
+            NAME, certificate.path, CERTIFICATE, "Check", "a{sv}", {}, timeout=timeout, interactive=self._ask
+        )
+        return [Finding(*map(str, row)) for row in found]
+
+    async def records(self, name: str) -> list[Record]:
+        """The DNS records to publish for a certificate."""
+        certificate = await self.certificate(name)
+        (found,) = await self._read(certificate.path, CERTIFICATE, "ListRecords", "a{sv}", {})
+        return [Record(str(name), str(kind), str(value), int(ttl)) for name, kind, value, ttl in found]
 
     async def forget(self, name: str) -> Certificate:
         """Ends the management of a certificate; the answer is what it was."""
@@ -129,10 +169,15 @@ class Acmed:
         await self._change(certificate.path, CERTIFICATE, "Forget")
         return certificate
 
-    async def add_account(self, name: str, options: Mapping[str, str | bool | list[str]]) -> Started:
-        """Adds an account; options: directory, contact, agree-tos, ca-pem, key-type."""
+    async def add_account(self, name: str, options: Options) -> Started:
+        """Adds an account; options: those of org.acmed1(5)."""
         number, path = await self._change(ROOT, MANAGER, "AddAccount", "sa{sv}", name, _variants(options))
         return Started(number, path, name, account=True)
+
+    async def change_account(self, account: Account, method: str, options: Options) -> Started:
+        """Update, Deactivate or RolloverKey of an account."""
+        number, path = await self._change(account.path, ACCOUNT, method, "a{sv}", _variants(options))
+        return Started(number, path, account.name, account=True)
 
     async def cancel(self, job: int) -> None:
         """Ends a job."""
@@ -157,12 +202,14 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value.value if isinstance(value, Variant) else value for key, value in values.items()}
 
 
-def _variants(options: Mapping[str, str | bool | list[str]]) -> dict[str, Variant]:
-    """The options of an extensible call: s, b or as."""
+def _variants(options: Options) -> dict[str, Variant]:
+    """The options of an extensible call: s, b, u or as."""
     return {key: Variant(_signature(value), value) for key, value in options.items()}
 
 
-def _signature(value: str | bool | list[str]) -> str:
+def _signature(value: str | bool | int | list[str]) -> str:
     if isinstance(value, bool):
         return "b"
+    if isinstance(value, int):
+        return "u"
     return "s" if isinstance(value, str) else "as"

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Awaitable, Callable
 
 from acmed.bus import BusLost, DBusError
-from acmed.ctl import account, jobs, order, renew, revoke, show, watch
+from acmed.ctl import account, check, dns, jobs, order, renew, revoke, show, watch
 from acmed.ctl.advice import advice
 from acmed.ctl.exits import CommandError, Exit, for_error
 from acmed.ctl.output import Output
@@ -17,11 +17,18 @@ _COMMANDS: dict[str, Callable[[Session, Namespace], Awaitable[Exit]]] = {
     "account-add": account.add,
     "account-list": account.list_,
     "account-show": account.show,
+    "account-update": account.update,
+    "account-rollover": account.rollover,
+    "account-deactivate": account.deactivate,
     "order": order.order,
+    "authorize": order.authorize,
+    "check": check.check,
+    "dns-show": dns.show,
     "list": show.list_,
     "status": show.status,
     "renew": renew.renew,
     "revoke": revoke.revoke,
+    "restore": renew.restore,
     "forget": revoke.forget,
     "jobs": jobs.jobs,
     "watch": watch.watch,

@@ -87,6 +87,8 @@ class Follower:
         if (signal.interface, signal.member) == (MANAGER, "JobRemoved"):
             number, _, _, result = signal.body
             self._results[number] = result
+        elif signal.member == "InterfacesAdded" and JOB in signal.body[1]:
+            self._changed(signal.body[0], plain(signal.body[1][JOB]))  # one that is over soon is not seen otherwise
         elif signal.member == "PropertiesChanged" and signal.body[0] == JOB:
             self._changed(signal.path, plain(signal.body[1]))
 

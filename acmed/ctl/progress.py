@@ -12,6 +12,7 @@ _STEPS = {
     "account": "registering the account",
     "order": "creating the order",
     "authorize": "reading the authorizations",
+    "present": "publishing the answers to challenges",
     "challenge": "answering challenges",
     "finalize": "finalizing the order",
     "download": "downloading the certificate",
@@ -19,12 +20,15 @@ _STEPS = {
     "reload": "reloading services",
     "verify": "verifying",
     "revoke": "revoking",
+    "restore": "putting files back",
 }
 
 
 def step(job: Job) -> str:
-    """The step in words, with how many names were validated while it is about challenges."""
+    """The step in words, and what it waits for; while it is about challenges, how many names were validated."""
     words = _STEPS.get(job.step, job.step) or "starting"
+    if job.detail:
+        return f"{words}: {job.detail}"
     if not job.challenges or job.step not in ("authorize", "challenge"):
         return words
     done = sum(status == "valid" for _, _, status in job.challenges)

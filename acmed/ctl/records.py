@@ -5,7 +5,7 @@ A property that is missing or of another type counts as empty: acmed may be olde
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from acmed.ctl import times
@@ -47,6 +47,14 @@ class Certificate:
     failures: int = 0
     undelivered: tuple[tuple[str, str], ...] = ()
     job: int = 0
+    failover: tuple[str, ...] = ()
+    challenge: str = ""
+    profile: str = ""
+    differences: tuple[str, ...] = ()
+    window: tuple[int, int] = (0, 0)
+    explanation: str = ""
+    retry_at: int = 0
+    endangered: bool = False
 
     @classmethod
     def read(cls, path: str, properties: Properties) -> "Certificate":
@@ -69,6 +77,14 @@ class Certificate:
             failures=number(properties, "Failures"),
             undelivered=pairs(properties, "Undelivered"),
             job=_first_number(properties.get("Job")),
+            failover=texts(properties, "Failover"),
+            challenge=text(properties, "Challenge"),
+            profile=text(properties, "Profile"),
+            differences=texts(properties, "Differences"),
+            window=_window(properties.get("RenewalWindow")),
+            explanation=text(properties, "RenewalExplanation"),
+            retry_at=number(properties, "RetryAt"),
+            endangered=properties.get("Endangered") is True,
         )
 
     def json(self) -> dict[str, Any]:
@@ -90,6 +106,14 @@ class Certificate:
             "failures": self.failures,
             "undelivered": undelivered_json(self.undelivered),
             "job": self.job or None,
+            "failover": list(self.failover),
+            "challenge": self.challenge or None,
+            "profile": self.profile or None,
+            "differences": list(self.differences),
+            "renewalWindow": [times.iso(moment) for moment in self.window] if all(self.window) else None,
+            "renewalExplanation": self.explanation or None,
+            "retryAt": times.iso(self.retry_at),
+            "endangered": self.endangered,
         }
 
 
@@ -102,6 +126,9 @@ class Account:
     directory: str = ""
     uri: str = ""
     contact: tuple[str, ...] = ()
+    status: str = ""
+    terms: str = ""
+    authorize: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: str, properties: Properties) -> "Account":
@@ -111,6 +138,9 @@ class Account:
             text(properties, "Directory"),
             text(properties, "URI"),
             texts(properties, "Contact"),
+            text(properties, "Status"),
+            text(properties, "TermsOfService"),
+            texts(properties, "Authorize"),
         )
 
     def json(self) -> dict[str, Any]:
@@ -119,7 +149,36 @@ class Account:
             "directory": self.directory,
             "uri": self.uri or None,
             "contact": list(self.contact),
+            "status": self.status or None,
+            "termsOfService": self.terms or None,
+            "authorize": list(self.authorize),
         }
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found; severity: ok, warning or error."""
+
+    check: str
+    subject: str
+    severity: str
+    message: str
+
+    def json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A DNS record to publish. name: without the final dot; ttl: seconds."""
+
+    name: str
+    type: str
+    value: str
+    ttl: int
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -136,6 +195,8 @@ class Job:
     progress: int = 0
     challenges: tuple[tuple[str, str, str], ...] = ()
     error: Error | None = None
+    detail: str = ""
+    deadline: int = 0
 
     @classmethod
     def read(cls, path: str, properties: Properties) -> "Job":
@@ -151,6 +212,8 @@ class Job:
             progress=number(properties, "Progress"),
             challenges=_triples(properties.get("Challenges")),
             error=error(properties, "Error"),
+            detail=text(properties, "Detail"),
+            deadline=number(properties, "Deadline"),
         )
 
     def updated(self, values: Properties) -> "Job":
@@ -165,6 +228,8 @@ class Job:
             progress=new.progress if "Progress" in values else self.progress,
             challenges=new.challenges if "Challenges" in values else self.challenges,
             error=new.error or self.error,
+            detail=new.detail if "Detail" in values else self.detail,
+            deadline=new.deadline if "Deadline" in values else self.deadline,
         )
 
     def json(self) -> dict[str, Any]:
@@ -176,6 +241,8 @@ class Job:
             "started": times.iso(self.started),
             "step": self.step,
             "progress": self.progress,
+            "detail": self.detail or None,
+            "deadline": times.iso(self.deadline),
             "challenges": [
                 {"identifier": identifier, "type": kind, "status": status}
                 for identifier, kind, status in self.challenges
@@ -229,6 +296,13 @@ def _paths(value: Any) -> tuple[tuple[str, str], ...]:
 def _triples(value: Any) -> tuple[tuple[str, str, str], ...]:
     items = value if isinstance(value, list | tuple) else ()
     return tuple((str(item[0]), str(item[1]), str(item[2])) for item in items if len(item) == 3)
+
+
+def _window(value: Any) -> tuple[int, int]:
+    """A (tt)."""
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(item, int) for item in value):
+        return value[0], value[1]
+    return 0, 0
 
 
 def _first_number(value: Any) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""acmectl renew"""
+"""acmectl renew and acmectl restore"""
 
 from argparse import Namespace
 
@@ -46,3 +46,17 @@ async def _start(session: Session, arguments: Namespace) -> tuple[list[Started],
                 else:
                     outcomes.append(refused(name, error))
     return jobs, outcomes
+
+
+async def restore(session: Session, arguments: Namespace) -> Exit:
+    """Puts installed files back that are missing or were changed."""
+    name = arguments.certificate
+    async with session.follower() as follower:
+        try:
+            with session.asking():
+                job = await session.acmed.restore(name)
+        except DBusError as error:
+            outcomes = [refused(name, error)]
+        else:
+            outcomes = await follower.follow([job])
+    return report(session.output, outcomes, "restore")

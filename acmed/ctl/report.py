@@ -25,7 +25,12 @@ _DONE = {
     "renew": "renewed",
     "revoke": "revoked",
     "account": "registered",
+    "authorize": "authorized",
+    "deactivate-account": "deactivated",
     "deliver": "delivered",
+    "restore": "restored",
+    "rollover-key": "has a new key",
+    "update-account": "updated",
 }
 _WELL = ("valid", "due")
 

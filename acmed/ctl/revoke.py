@@ -4,6 +4,8 @@
 from argparse import Namespace
 
 from acmed.bus import DBusError
+from acmed.ctl import files
+from acmed.ctl.client import Started
 from acmed.ctl.exits import Exit
 from acmed.ctl.report import refused, report
 from acmed.ctl.session import Session
@@ -11,15 +13,29 @@ from acmed.ctl.session import Session
 
 async def revoke(session: Session, arguments: Namespace) -> Exit:
     """Revokes a certificate and waits for it."""
+    name = arguments.certificate or str(arguments.file)
+    der = None if arguments.file is None else files.certificate(arguments.file)
     async with session.follower() as follower:
         try:
             with session.asking():
-                job = await session.acmed.revoke(arguments.certificate, arguments.reason)
+                job = await _start(session, arguments, name, der)
         except DBusError as error:
-            outcomes = [refused(arguments.certificate, error)]
+            outcomes = [refused(name, error)]
         else:
             outcomes = await follower.follow([job])
     return report(session.output, outcomes, "revoke")
+
+
+async def _start(session: Session, arguments: Namespace, name: str, der: bytes | None) -> Started:
+    if der is not None:
+        account = {} if arguments.account is None else {"account": arguments.account}
+        return await session.acmed.revoke_other(name, der, arguments.reason, account)
+    options: dict[str, bool] = {}
+    if arguments.no_replace:
+        options["replace"] = False
+    if arguments.certificate_key:
+        options["certificate-key"] = True
+    return await session.acmed.revoke(name, arguments.reason, options)
 
 
 async def forget(session: Session, arguments: Namespace) -> Exit:

@@ -15,6 +15,7 @@ from acmed.ctl.output import safe
 from acmed.ctl.progress import step
 from acmed.ctl.records import Certificate, Error
 from acmed.ctl.session import Session
+from acmed.names import shown
 
 _GOOD_STATES = ("valid", "due")
 _INSTALL_FAILED = "org.acmed1.Error.InstallFailed"
@@ -65,8 +66,10 @@ async def _overview(session: Session) -> Exit:
 
 
 def health(certificates: Sequence[Certificate]) -> Exit:
-    """FAILED where one is not usable or was not renewed, UNDELIVERED where a service still waits for one."""
-    if any(certificate.state not in _GOOD_STATES for certificate in certificates):
+    """FAILED where one is not usable, was not renewed, or soon will not be valid any more; UNDELIVERED where a service
+    still waits for one.
+    """
+    if any(certificate.state not in _GOOD_STATES or certificate.endangered for certificate in certificates):
         return Exit.FAILED
     return Exit.UNDELIVERED if any(certificate.undelivered for certificate in certificates) else Exit.DONE
 
@@ -77,13 +80,14 @@ def describe(certificate: Certificate, now: float, colour: bool) -> list[str]:
     pairs = [
         ("Certificate", safe(certificate.name)),
         ("State", state + (f", {certificate.failures} failures in a row" if certificate.failures > 1 else "")),
-        ("Names", safe("\n".join(certificate.identifiers)) or "-"),
-        ("Account", safe(certificate.account) or "-"),
+        ("Names", safe("\n".join(_both(name) for name in certificate.identifiers)) or "-"),
+        ("Account", safe(", then ".join((certificate.account, *certificate.failover))) or "-"),
         ("Key type", safe(certificate.key_type) or "-"),
         ("Services", safe(", ".join(certificate.services)) or "-"),
         ("Valid since", times.local(certificate.not_before)),
         ("Valid until", times.with_relative(certificate.not_after, now)),
         ("Next renewal", times.with_relative(certificate.renew_at, now)),
+        *_optional(certificate, now, colour),
         ("Serial number", safe(certificate.serial_number) or "-"),
         ("Issuer", safe(certificate.issuer) or "-"),
         ("SHA-256", safe(certificate.fingerprint) or "-"),
@@ -100,6 +104,34 @@ def describe(certificate: Certificate, now: float, colour: bool) -> list[str]:
         if hint := _hint(certificate, certificate.error):
             pairs.append(("What to do", safe(hint)))
     return table.fields(pairs, colour)
+
+
+def _optional(certificate: Certificate, now: float, colour: bool) -> list[tuple[str, str]]:
+    """What not every certificate has."""
+    pairs = []
+    if all(certificate.window):
+        start, end = map(times.local, certificate.window)
+        pairs.append(("CA's window", f"{start} to {end}"))
+    if certificate.explanation:
+        pairs.append(("Its reason", safe(certificate.explanation)))
+    if certificate.retry_at > now * 1_000_000:
+        pairs.append(("Next attempt", times.with_relative(certificate.retry_at, now)))
+    if certificate.endangered:
+        pairs.append(("Attention", table.coloured("it should have been renewed by now", "bad", colour)))
+    if certificate.challenge:
+        pairs.append(("Challenge", safe(certificate.challenge)))
+    if certificate.profile:
+        pairs.append(("Profile", safe(certificate.profile)))
+    if certificate.differences:
+        words = f"differs from configuration: {', '.join(certificate.differences)}"
+        pairs.append(("Installed", table.coloured(safe(words), "warn", colour)))
+    return pairs
+
+
+def _both(name: str) -> str:
+    """A name for people, with its A-labels where these differ."""
+    unicode = shown(name)
+    return name if unicode == name else f"{unicode} ({name})"
 
 
 def _hint(certificate: Certificate, error: Error) -> str:

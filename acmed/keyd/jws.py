@@ -39,9 +39,18 @@ def thumbprint(jwk: dict[str, str]) -> str:
 
 
 def protected_header(
-    algorithm: str, nonce: str, url: str, *, jwk: dict[str, str] | None = None, kid: str | None = None
+    algorithm: str, nonce: str | None, url: str, *, jwk: dict[str, str] | None = None, kid: str | None = None
 ) -> str:
-    """The protected header, encoded: with jwk for newAccount, else with kid (RFC 8555 section 6.2)."""
-    header: dict[str, Any] = {"alg": algorithm, "nonce": nonce, "url": url}
+    """The protected header, encoded: with jwk for newAccount, else with kid (RFC 8555 section 6.2).
+
+    A JWS inside of another one has no nonce (sections 7.3.4 and 7.3.5).
+    """
+    header: dict[str, Any] = {"alg": algorithm, "url": url}
+    header |= {} if nonce is None else {"nonce": nonce}
     header |= {"jwk": jwk} if jwk is not None else {"kid": kid}
     return encode(compact(header))
+
+
+def flattened(protected: str, payload: str, signature: bytes) -> dict[str, str]:
+    """The flattened JSON serialization (RFC 7515 section 7.2.2)."""
+    return {"protected": protected, "payload": payload, "signature": encode(signature)}

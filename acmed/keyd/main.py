@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from acmed import config, daemon, journal, varlink
-from acmed.keyd.keys import read_credentials
+from acmed.keyd.credentials import Credentials, read
 from acmed.keyd.permits import Permits
-from acmed.keyd.service import KeyService, PermitService
+from acmed.keyd.permitting import PermitService
+from acmed.keyd.signing import KeyService
 
 _IDLE = 10.0  # seconds
 
@@ -17,13 +18,15 @@ def main() -> None:
     """Runs until idle or SIGTERM. The unit gives CREDENTIALS_DIRECTORY, RUNTIME_DIRECTORY and both sockets."""
     configuration = config.load().configuration
     journal.setup("acme-keyd", configuration.log_level("acme-keyd"))
-    credentials, runtime = os.environ.get("CREDENTIALS_DIRECTORY"), os.environ.get("RUNTIME_DIRECTORY")
+    directory, runtime = os.environ.get("CREDENTIALS_DIRECTORY"), os.environ.get("RUNTIME_DIRECTORY")
     if not runtime:
         raise SystemExit("RUNTIME_DIRECTORY is not set: acme-keyd is started by acme-keyd.service.")
-    keys = read_credentials(Path(credentials)) if credentials else {}
+    credentials = read(Path(directory)) if directory else Credentials()
     permits = Permits(Path(runtime) / "permits.json")
     services = {
-        "key": varlink.Service(varlink.load("org.acmed.Key"), KeyService(configuration.accounts, keys, permits)),
-        "permit": varlink.Service(varlink.load("org.acmed.KeyPermit"), PermitService(configuration.accounts, permits)),
+        "key": varlink.Service(varlink.load("org.acmed.Key"), KeyService(configuration.accounts, credentials, permits)),
+        "permit": varlink.Service(
+            varlink.load("org.acmed.KeyPermit"), PermitService(configuration.accounts, credentials.keys, permits)
+        ),
     }
     asyncio.run(daemon.serve(services, _IDLE))

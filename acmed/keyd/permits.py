@@ -20,7 +20,7 @@ class Permit:
     """subject is what a newer permit replaces: the certificate's name, its SHA-256, or the kind.
 
     expires is in seconds of CLOCK_BOOTTIME. used counts the signatures, by operation. sealed is the SHA-256 of the
-    URL and payload that a one-shot permit was used for.
+    URL and payload that a one-shot permit was used for. profile, not_after and replaces are a newOrder request's.
     """
 
     kind: str
@@ -33,10 +33,17 @@ class Permit:
     reason: int = 0
     used: dict[str, int] = field(default_factory=dict)
     sealed: str = ""
+    profile: str | None = None
+    not_after: str | None = None
+    replaces: str | None = None
 
     def covers(self, identifiers: frozenset[Identifier]) -> bool:
         """Whether it is for exactly these."""
         return frozenset(Identifier(kind, value) for kind, value in self.identifiers) == identifiers
+
+    def has(self, identifier: Identifier) -> bool:
+        """Whether it is for this one too."""
+        return [identifier.type, identifier.value] in self.identifiers
 
 
 class Permits:
@@ -65,12 +72,15 @@ class Permits:
         self._permits = [permit for permit in self._permits if permit.expires > now]
         return [permit for permit in self._permits if (permit.kind, permit.account) == (kind, account)]
 
-    def use(self, permit: Permit, operation: str, digest: str | None = None) -> bool:
-        """Counts a signature. False when there were too many, or when a one-shot permit (digest) was for another."""
-        if permit.used.get(operation, 0) >= MAX_SIGNATURES or (permit.sealed and digest != permit.sealed):
+    def use(self, permit: Permit, operation: str, seal: str | None = None) -> bool:
+        """Counts a signature. False when there were too many, or when a one-shot permit (seal) was for another."""
+        if permit.used.get(operation, 0) >= MAX_SIGNATURES:
             return False
+        if seal is not None:
+            if permit.sealed not in ("", seal):
+                return False
+            permit.sealed = seal
         permit.used[operation] = permit.used.get(operation, 0) + 1
-        permit.sealed = digest or ""
         self._write()
         return True
 

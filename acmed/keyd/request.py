@@ -6,16 +6,14 @@ The same bytes that are parsed here are signed. Duplicate members are refused, a
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from acmed.config import Account
-from acmed.config.model import origin
 from acmed.keyd import jws
 from acmed.names import Identifier
 
-_MAX_URL = 2048
+_ORDER_MEMBERS = {"profile", "notAfter", "replaces"}
 
 
 class NotUnderstood(ValueError):
@@ -38,10 +36,21 @@ class ChallengeAnswer:
 
 @dataclass(frozen=True)
 class NewOrder:
-    """Section 7.4."""
+    """Section 7.4. profile: draft-ietf-acme-profiles. not_after: RFC 3339. replaces: RFC 9773 section 5."""
 
     identifiers: frozenset[Identifier]
+    profile: str | None = None
+    not_after: str | None = None
+    replaces: str | None = None
     operation = "newOrder"
+
+
+@dataclass(frozen=True)
+class NewAuthorization:
+    """Section 7.4.1."""
+
+    identifier: Identifier
+    operation = "newAuthz"
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,37 @@ class NewAccount:
 
 
 @dataclass(frozen=True)
+class Lookup:
+    """newAccount with onlyReturnExisting (section 7.3.1), which acme-keyd makes itself. next: by the next key."""
+
+    next: bool
+    operation = "account lookup"
+
+
+@dataclass(frozen=True)
+class Update:
+    """Section 7.3.2."""
+
+    contact: tuple[str, ...]
+    operation = "account update"
+
+
+@dataclass(frozen=True)
+class Deactivation:
+    """Section 7.3.6."""
+
+    operation = "account deactivation"
+
+
+@dataclass(frozen=True)
+class KeyChange:
+    """Section 7.3.5, which acme-keyd makes itself. thumbprint: the next key's."""
+
+    thumbprint: str
+    operation = "keyChange"
+
+
+@dataclass(frozen=True)
 class Revocation:
     """Section 7.6; certificate_sha256 is hexadecimal, of the DER."""
 
@@ -69,10 +109,22 @@ class Revocation:
     operation = "revokeCert"
 
 
-Request = PostAsGet | ChallengeAnswer | NewOrder | Finalize | NewAccount | Revocation
+# What a caller may hand over, and that with what acme-keyd makes itself.
+Understood = (
+    PostAsGet
+    | ChallengeAnswer
+    | NewOrder
+    | NewAuthorization
+    | Finalize
+    | NewAccount
+    | Update
+    | Deactivation
+    | Revocation
+)
+Request = Understood | Lookup | KeyChange
 
 
-def understand(payload: bytes) -> Request:
+def understand(payload: bytes) -> Understood:
     """The request in a payload. Raises NotUnderstood."""
     if not payload:
         return PostAsGet()
@@ -82,45 +134,37 @@ def understand(payload: bytes) -> Request:
         raise NotUnderstood("the payload is a JSON object without duplicate members") from error
     if not isinstance(message, dict):
         raise NotUnderstood("the payload is a JSON object")
+    if not message:
+        return ChallengeAnswer()
+    request = _of_orders(message) or _of_accounts(message)
+    if request is None:
+        raise NotUnderstood("no request of this form is signed")
+    return request
+
+
+def _of_orders(message: dict[str, Any]) -> NewOrder | NewAuthorization | Finalize | Revocation | None:
     match message:
-        case {"identifiers": list(identifiers), **rest} if not rest:
-            return NewOrder(frozenset(_identifier(item) for item in identifiers))
+        case {"identifiers": list(identifiers), **rest} if rest.keys() <= _ORDER_MEMBERS and _strings(rest.values()):
+            names = frozenset(_identifier(item) for item in identifiers)
+            return NewOrder(names, rest.get("profile"), rest.get("notAfter"), rest.get("replaces"))
+        case {"identifier": identifier, **rest} if not rest:
+            return NewAuthorization(_identifier(identifier))
         case {"csr": str(csr), **rest} if not rest:
             return Finalize(_sha256(csr))
-        case {"termsOfServiceAgreed": True, "contact": list(contact), **rest} if not rest and _strings(contact):
-            return NewAccount(tuple(contact))
         case {"certificate": str(certificate), "reason": int(reason), **rest} if not rest and reason is not True:
             return Revocation(_sha256(certificate), reason)
-        case _ if not message:
-            return ChallengeAnswer()
-    raise NotUnderstood("no request of this form is signed")
+    return None
 
 
-def check_url(url: str, account: Account) -> None:
-    """Raises NotUnderstood unless the URL is of the origin of the account's CA, and in plain spelling."""
-    if len(url) > _MAX_URL or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise NotUnderstood("the URL is printable ASCII without spaces")
-    try:
-        parts = urlsplit(url)
-        if origin(url) != account.origin or parts.fragment:
-            raise NotUnderstood("the URL is of the origin of the account's directory")
-    except ValueError as error:
-        raise NotUnderstood("the URL is of the origin of the account's directory") from error
-
-
-def is_account_url(url: str, account: Account) -> bool:
-    """Whether a server could take the URL for the account's: percent-encoding, slashes, dots and query aside."""
-    return account.uri is not None and _path(url) == _path(account.uri)
-
-
-def _path(url: str) -> list[str]:
-    segments: list[str] = []
-    for segment in unquote(urlsplit(url).path).lower().split("/"):
-        if segment == "..":
-            segments = segments[:-1]
-        elif segment not in ("", "."):
-            segments.append(segment.partition(";")[0])
-    return segments
+def _of_accounts(message: dict[str, Any]) -> NewAccount | Update | Deactivation | None:
+    match message:
+        case {"termsOfServiceAgreed": True, "contact": list(contact), **rest} if not rest and _strings(contact):
+            return NewAccount(tuple(contact))
+        case {"contact": list(contact), **rest} if not rest and _strings(contact):
+            return Update(tuple(contact))
+        case {"status": "deactivated", **rest} if not rest:
+            return Deactivation()
+    return None
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -144,5 +188,5 @@ def _sha256(text: str) -> str:
         raise NotUnderstood("DER is sent as base64url") from error
 
 
-def _strings(items: list[Any]) -> bool:
+def _strings(items: Iterable[Any]) -> bool:
     return all(isinstance(item, str) for item in items)

@@ -5,31 +5,55 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from acmed.bus import Variant
 from acmed.bus.server import Call, Handler
 from acmed.bus.xml import load
 from acmed.config import Account
 from acmed.manager.catalogue import Catalogue
+from acmed.manager.requests import Accounts
 
 
 class AccountObject:
     """An account on the bus."""
 
-    def __init__(self, name: str, catalogue: Catalogue) -> None:
+    def __init__(self, name: str, catalogue: Catalogue, requests: Accounts) -> None:
         self.interface = load()["org.acmed1.Account"]
         self._name = name
         self._catalogue = catalogue
+        self._requests = requests
 
     def methods(self) -> Mapping[str, Handler]:
-        return {"Describe": self._describe}
+        return {
+            "Update": self._update,
+            "Deactivate": self._deactivate,
+            "RolloverKey": self._rollover,
+            "Describe": self._describe,
+        }
 
     def properties(self) -> Mapping[str, Any]:
         account: Account = self._catalogue.configuration.accounts[self._name]
+        state = self._catalogue.account(self._name)
         return {
             "Name": self._name,
             "Directory": account.directory,
             "URI": account.uri or "",
             "Contact": list(account.contact),
+            "Status": state.status,
+            "TermsOfService": state.terms,
+            "Authorize": [str(identifier) for identifier in account.authorize],
         }
+
+    async def _update(self, call: Call, options: dict[str, Variant]) -> tuple[int, str]:
+        job = await self._requests.update(call, self._name, options)
+        return job.id, job.path
+
+    async def _deactivate(self, call: Call, options: dict[str, Variant]) -> tuple[int, str]:
+        job = await self._requests.deactivate(call, self._name, options)
+        return job.id, job.path
+
+    async def _rollover(self, call: Call, options: dict[str, Variant]) -> tuple[int, str]:
+        job = await self._requests.rollover(call, self._name, options)
+        return job.id, job.path
 
     async def _describe(self, _: Call) -> tuple[str]:
         return (json.dumps(self.properties()),)

@@ -36,17 +36,21 @@ class Authority:
         self._trusted = trusted
         self._checks = 0
 
-    async def check(self, call: Call, action: str, **details: str) -> int:
+    async def check(self, call: Call, action: str, message: str = "", **details: str) -> int:
         """The caller's uid, where polkit lets it do this. Raises DBusError AccessDenied where it does not, or where
         anything else happens; InteractiveAuthorizationRequired where a password would help and may not be asked for.
 
-        details reach rules and the text that asks for a password: they are of names that were checked before. A person
-        may take minutes, so what was true before this call is to be looked at again.
+        details reach rules and the text that asks for a password: they are of names that were checked before. message:
+        that text, in place of the action's. A person may take minutes, so what was true before this call is to be
+        looked at again.
         """
         uid = await self._uid(call)
         if uid in self._trusted:
             return uid
-        allowed, may_ask = await self._ask(call, action, {key.replace("_", "-"): text for key, text in details.items()})
+        told = {key.replace("_", "-"): text for key, text in details.items()}
+        if message:
+            told["polkit.message"] = message  # polkit_authority_check_authorization()
+        allowed, may_ask = await self._ask(call, action, told)
         if allowed:
             return uid
         journal.notice("%s was not allowed to uid %s", action, uid, uid=uid, action=action)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The configuration as it is now, and how each certificate is."""
+"""The configuration as it is now, and how each certificate and account is."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -9,12 +9,13 @@ from typing import Any
 
 from acmed import config, journal
 from acmed.config import Certificate, Configuration, Problem
-from acmed.manager import errors, installed
+from acmed.manager import errors, installed, outcome
 from acmed.manager.errors import Failure
 from acmed.manager.installed import Installed
 from acmed.manager.places import Places
-from acmed.manager.state import CertificateState, Store
-from acmed.manager.status import Status
+from acmed.manager.remembered import LOST, AccountState, CertificateState, Window
+from acmed.manager.state import Store
+from acmed.manager.status import Status, issuance
 
 _FileStamps = tuple[tuple[str, int, int, int], ...]
 
@@ -63,26 +64,42 @@ class Catalogue:
 
     def status(self, name: str) -> Status:
         """How a certificate is now."""
-        state, unreadable = self._store.certificate(name), ""
+        configured, unreadable, files = self.configuration.certificates.get(name), "", ""
         try:
-            found = self._installed(name, state)
+            files = installed.stamps(self.directory(name))
+            found = self._installed(name, files)
         except OSError as error:
             found, unreadable = None, f"Cannot read what is installed as '{name}': {error.filename}: {error.strerror}"
-        certificate = self.configuration.certificates.get(name)
-        return Status(name, certificate, self._problem(name), self._store.certificate(name), found, unreadable)
+        return Status(
+            name=name,
+            configured=configured,
+            problem=self._problem(name),
+            state=self._store.certificate(name),
+            installed=found,
+            unreadable=unreadable,
+            files=files,
+            key_stamp=_key_stamp(configured),
+        )
 
     def installed(self, name: str, answer: dict[str, Any], identifiers: Iterable[str], account: str) -> None:
-        """Remembers what acme-privd says it has installed, which saves reading it. answer: that of Priv.Install."""
+        """Remembers what acme-privd says it has installed, which saves reading it, and what it was ordered as; whatever
+        failed before it is over. answer: that of Priv.Install. Raises OSError.
+        """
+        state, configured = self._store.certificate(name), self.configuration.certificates.get(name)
+        fingerprint = answer["fingerprint"]
         found = Installed(
             stamp=installed.stamp(self._certificate_file(name)),
-            fingerprint=answer["fingerprint"],
+            fingerprint=fingerprint,
             serial_number=answer["serialNumber"],
             issuer=answer["issuer"],
             identifiers=tuple(sorted(identifiers)),
             not_before=answer["notBefore"],
             not_after=answer["notAfter"],
         )
-        self._store.cache_certificate(name, replace(self._store.certificate(name), installed=found, account=account))
+        issued = issuance(configured, fingerprint, account, _key_stamp(configured), state.csr) if configured else None
+        files = installed.stamps(self.directory(name))
+        state = replace(outcome.issued(state), installed=found, account=account, issued=issued, files=files)
+        self._store.cache_certificate(name, state)
 
     def save(self, name: str, state: CertificateState) -> None:
         """Remembers. Raises Failure: the disk is full, or the like."""
@@ -91,25 +108,72 @@ class Catalogue:
         except OSError as error:
             raise Failure(errors.INSTALL_FAILED, f"Cannot write the state of '{name}': {error.strerror}") from error
 
+    def lost(self, name: str) -> None:
+        """Remembers that what is published cannot be put back, and is to be ordered again. Raises Failure."""
+        self.save(name, replace(self._store.certificate(name), files=LOST))
+
+    def restored(self, name: str, changed: bool) -> None:
+        """Remembers that what is published is right; changed: services have to get it again. Raises Failure."""
+        state = self.status(name).state
+        delivered = {} if changed else state.delivered
+        try:
+            files = installed.stamps(self.directory(name))
+        except OSError as error:
+            raise Failure(errors.INSTALL_FAILED, f"Cannot read '{name}': {error.strerror}") from error
+        self.save(name, replace(state, files=files, delivered=delivered))
+
+    def given(self, name: str, csr: str) -> None:
+        """Remembers which CSR (SHA-256, hexadecimal) was given for a certificate. Raises Failure."""
+        self.save(name, replace(self._store.certificate(name), csr=csr))
+
+    def wanted(self, name: str) -> None:
+        """Remembers that one which was revoked is to be replaced after all. Raises Failure."""
+        status = self.status(name)
+        if status.left_alone:
+            self.save(name, replace(status.state, replace=True))
+
+    def polled(self, name: str, window: Window) -> None:
+        """Remembers what the CA said about a certificate's renewal."""
+        self._store.cache_certificate(name, replace(self._store.certificate(name), window=window))
+
     def forget(self, name: str) -> None:
         self._store.forget_certificate(name)
 
-    def paths(self, name: str) -> dict[str, str]:
-        """The installed files of a certificate, by what they are."""
-        kinds = ("privkey", "cert", "chain", "fullchain")
-        return {kind: str(self._places.certificates / name / f"{kind}.pem") for kind in kinds}
+    def account(self, name: str) -> AccountState:
+        """How an account is."""
+        return self._store.account(name)
 
-    def _installed(self, name: str, state: CertificateState) -> Installed | None:
-        path = self._certificate_file(name)
+    def save_account(self, name: str, state: AccountState) -> None:
+        """Remembers."""
+        self._store.cache_account(name, state)
+
+    def forget_account(self, name: str) -> None:
+        self._store.forget_account(name)
+
+    def directory(self, name: str) -> Path:
+        """Where the files of a certificate are."""
+        return self._places.certificates / name
+
+    def paths(self, name: str) -> dict[str, str]:
+        """The installed files of a certificate, by what they are. The key of a CSR from elsewhere is not among them."""
+        configured = self.configuration.certificates.get(name)
+        kinds = [kind for kind in installed.KINDS if kind != "privkey" or not (configured and configured.csr)]
+        return {kind: str(self.directory(name) / f"{kind}.pem") for kind in kinds}
+
+    def _installed(self, name: str, files: str) -> Installed | None:
+        """What is there. files: the stamp of all of them, which counts as right where none was known before."""
+        state, path = self._store.certificate(name), self._certificate_file(name)
         if installed.stamp(path) == (state.installed.stamp if state.installed else ""):
+            if state.installed and not state.files:  # of an older acmed
+                self._store.cache_certificate(name, replace(state, files=files))
             return state.installed
         found = installed.read(path)
         if found != state.installed:
-            self._store.cache_certificate(name, replace(state, installed=found))
+            self._store.cache_certificate(name, replace(state, installed=found, files=state.files or files))
         return found
 
     def _certificate_file(self, name: str) -> Path:
-        return self._places.certificates / name / "cert.pem"
+        return self.directory(name) / "cert.pem"
 
     def _problem(self, name: str) -> str:
         return "; ".join(str(problem) for problem in self.configuration.broken.get(name, ()))
@@ -118,6 +182,16 @@ class Catalogue:
         etc, usr = self._places.etc, self._places.usr
         directories = (etc / "acmed.toml.d", etc / "certificates.d", usr / "services.d")
         return tuple(sorted((*_stamp(etc / "acmed.toml"), *(one for path in directories for one in _stamps(path)))))
+
+
+def _key_stamp(configured: Certificate | None) -> str:
+    """Of the key that root provides, where acmed may look into its directory."""
+    if configured is None or configured.key_file is None:
+        return ""
+    try:
+        return installed.stamp(configured.key_file)
+    except OSError:
+        return ""
 
 
 def _stamps(directory: Path) -> _FileStamps:

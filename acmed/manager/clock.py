@@ -8,9 +8,16 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 24 * 60 * MINUTE
 
+_LAST = 253_402_300_799 * SECOND  # the end of the year 9999, the last that can be shown
+
 
 def now() -> int:
     return time.time_ns() // 1000
+
+
+def shown(moment: int) -> int:
+    """A moment that somebody else told, or where it is out of this world the next one that is not; never 0."""
+    return min(max(moment, 1), _LAST)
 
 
 def text(moment: int) -> str:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Calls to acme-privd and acme-clientd. Either may be killed at any time and is started again by its socket; each step
-is idempotent, so a call whose connection is lost is made again.
+"""Calls to acme-privd, acme-clientd and acme-dnsd. Each may be killed at any time and is started again by its socket;
+each step is idempotent, so a call whose connection is lost is made again.
 """
 
 import asyncio
@@ -16,16 +16,18 @@ from acmed.varlink import Client, ConnectionLost, VarlinkError
 
 PRIVD = "acme-privd"
 CLIENTD = "acme-clientd"
+DNSD = "acme-dnsd"
 _PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds before each further attempt
 
 
 class Daemons:
-    """The two. Every call raises Failure, and nothing else. Timeouts are in seconds."""
+    """The three. Every call raises Failure, and nothing else. Timeouts are in seconds."""
 
-    def __init__(self, priv_socket: Path, client_socket: Path) -> None:
+    def __init__(self, priv_socket: Path, client_socket: Path, dns_socket: Path) -> None:
         self._clients = {
             PRIVD: Client(varlink.load("org.acmed.Priv"), priv_socket),
             CLIENTD: Client(varlink.load("org.acmed.Client"), client_socket),
+            DNSD: Client(varlink.load("org.acmed.DNS"), dns_socket),
         }
 
     async def priv(self, method: str, *, timeout: float = 60.0, **parameters: Any) -> dict[str, Any]:
@@ -34,21 +36,16 @@ class Daemons:
     async def client(self, method: str, *, timeout: float, **parameters: Any) -> dict[str, Any]:
         return await self._call(CLIENTD, method, timeout, parameters)
 
-    async def client_more(
-        self, method: str, *, timeout: float, **parameters: Any
-    ) -> AsyncGenerator[dict[str, Any], None]:
+    async def dns(self, method: str, *, timeout: float, **parameters: Any) -> dict[str, Any]:
+        return await self._call(DNSD, method, timeout, parameters)
+
+    def client_more(self, method: str, *, timeout: float, **parameters: Any) -> AsyncGenerator[dict[str, Any], None]:
         """With an answer for each step, again where the call is repeated. timeout is for the time between two."""
-        pauses = iter(_PAUSES)
-        while True:
-            try:
-                async with aclosing(self._clients[CLIENTD].call_more(method, timeout=timeout, **parameters)) as replies:
-                    async for reply in replies:
-                        yield reply
-                return
-            except ConnectionLost as error:
-                await _pause(pauses, CLIENTD, method, error)
-            except (VarlinkError, TimeoutError) as error:
-                raise _failure(CLIENTD, method, error) from error
+        return self._call_more(CLIENTD, method, timeout, parameters)
+
+    def dns_more(self, method: str, *, timeout: float, **parameters: Any) -> AsyncGenerator[dict[str, Any], None]:
+        """The same."""
+        return self._call_more(DNSD, method, timeout, parameters)
 
     async def warm(self) -> None:
         """Has PID 1 start acme-clientd, which takes a while to load, while acme-privd makes the request."""
@@ -59,6 +56,21 @@ class Daemons:
         while True:
             try:
                 return await self._clients[daemon].call(method, timeout=timeout, **parameters)
+            except ConnectionLost as error:
+                await _pause(pauses, daemon, method, error)
+            except (VarlinkError, TimeoutError) as error:
+                raise _failure(daemon, method, error) from error
+
+    async def _call_more(
+        self, daemon: str, method: str, timeout: float, parameters: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        pauses = iter(_PAUSES)
+        while True:
+            try:
+                async with aclosing(self._clients[daemon].call_more(method, timeout=timeout, **parameters)) as replies:
+                    async for reply in replies:
+                        yield reply
+                return
             except ConnectionLost as error:
                 await _pause(pauses, daemon, method, error)
             except (VarlinkError, TimeoutError) as error:

@@ -2,12 +2,12 @@
 """The errors of org.acmed1, and those of the other daemons as such. org.acmed1(5) lists them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from acmed import journal, varlink
 from acmed.bus import DBusError
-from acmed.manager import clock
+from acmed.manager import advice, clock
 from acmed.varlink import VarlinkError
 from acmed.varlink.idl import TypeMismatch
 
@@ -15,6 +15,7 @@ _OWN = "org.acmed1.Error."
 BUSY = _OWN + "Busy"
 CERTIFICATE_EXISTS = _OWN + "CertificateExists"
 CHALLENGE_UNAVAILABLE = _OWN + "ChallengeUnavailable"
+HOOK_FAILED = _OWN + "HookFailed"
 INSTALL_FAILED = _OWN + "InstallFailed"
 INVALID_CONFIGURATION = _OWN + "InvalidConfiguration"
 INVALID_NAME = _OWN + "InvalidName"
@@ -25,23 +26,43 @@ NO_SUCH_JOB = _OWN + "NoSuchJob"
 NOT_DUE = _OWN + "NotDue"
 NOT_ISSUED = _OWN + "NotIssued"
 POLICY_VIOLATION = _OWN + "PolicyViolation"
+PREFLIGHT_FAILED = _OWN + "PreflightFailed"
+RATE_LIMITED = _OWN + "RateLimited"
+TERMS_NOT_AGREED = _OWN + "TermsNotAgreed"
 TIMED_OUT = _OWN + "TimedOut"
 UNAVAILABLE = _OWN + "Unavailable"
 UNREACHABLE = _OWN + "Unreachable"
 ALREADY_REVOKED = "org.acmed1.AcmeError.alreadyRevoked"
 
-# What a CA says is cut to this length (characters): it ends in a property and in the journal.
-_LONGEST = 2000
+# What a CA says is cut to this length (characters): it ends in a property and in the journal. An order has 100 names,
+# and each may have failed.
+_LONGEST = 16_000
 # Rate limits are counted over weeks at most (seconds).
 _LONGEST_WAIT = 30 * 24 * 3600
 
 
 class Failure(DBusError):
-    """Why a step failed. retry_after: seconds that the CA asks to wait, or None."""
+    """Why a step failed.
 
-    def __init__(self, name: str, message: str, retry_after: int | None = None) -> None:
+    retry_after: seconds that the CA asks to wait, or None. of_ca: it is the CA's own, so that another one may do it.
+    lost: the CA's order cannot become valid any more. identifiers: those that the CA says it is about.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        message: str,
+        retry_after: int | None = None,
+        *,
+        of_ca: bool = False,
+        lost: bool = False,
+        identifiers: Iterable[str] = (),
+    ) -> None:
         super().__init__(name, journal.printable(message)[:_LONGEST])
         self.retry_after = retry_after
+        self.of_ca = of_ca or name == RATE_LIMITED
+        self.lost = lost
+        self.identifiers = tuple(identifiers)
 
     @property
     def result(self) -> str:
@@ -66,18 +87,18 @@ class DeliveryFailed(Failure):
 def from_varlink(daemon: str, error: VarlinkError) -> Failure:
     """An error that a daemon answered with."""
     interface, _, kind = error.name.rpartition(".")
-    if interface in ("org.acmed.Priv", "org.acmed.Client") and _is_declared(interface, kind, error.parameters):
+    if interface in INTERFACES and _is_declared(interface, kind, error.parameters):
         if kind == "Acme":
             return _acme(error.parameters)
         name, describe = _TRANSLATIONS[kind]
         if kind == "InvalidChain":
             return ChainRefused(describe(error.parameters))
-        return Failure(name, describe(error.parameters))
+        return Failure(name, describe(error.parameters), of_ca=kind in _OF_CA)
     return Failure(UNAVAILABLE, f"{daemon} failed ({error.name}); see 'journalctl -u {daemon}.service'")
 
 
 def _is_declared(interface: str, kind: str, parameters: dict[str, Any]) -> bool:
-    """acme-clientd reads what the network sends, so what it says is believed as far as its interface goes."""
+    """acme-clientd and acme-dnsd read what the network sends: they are believed as far as their interfaces go."""
     declared = varlink.load(interface)
     try:
         declared.check(parameters, declared.errors[kind])
@@ -86,7 +107,9 @@ def _is_declared(interface: str, kind: str, parameters: dict[str, Any]) -> bool:
     return True
 
 
-# By the last part of the error's name: org.acmed.Priv and org.acmed.Client use a name for one thing only.
+INTERFACES = ("org.acmed.Priv", "org.acmed.Client", "org.acmed.DNS")
+_OF_CA = ("Unreachable", "TimedOut")
+# By the last part of the error's name: the interfaces use a name for one thing only.
 _TRANSLATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "NoSuchCertificate": (NO_SUCH_CERTIFICATE, lambda it: f"There is no certificate '{it['certificate']}'"),
     "NoSuchAccount": (NO_SUCH_ACCOUNT, lambda it: f"There is no account '{it['account']}' in the configuration"),
@@ -100,6 +123,20 @@ _TRANSLATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     ),
     "InstallFailed": (INSTALL_FAILED, lambda it: it["message"]),
     "ChallengeUnavailable": (CHALLENGE_UNAVAILABLE, lambda it: it["message"]),
+    "HookFailed": (HOOK_FAILED, lambda it: it["message"]),
+    "NotConfigured": (
+        INVALID_CONFIGURATION,
+        lambda it: (
+            f"acme-dnsd sets no record for {it['identifier']}: no configured certificate has that name, and no "
+            "account's authorize ="
+        ),
+    ),
+    "LookupFailed": (CHALLENGE_UNAVAILABLE, lambda it: f"{it['name']}: {it['message']}"),
+    "UpdateFailed": (CHALLENGE_UNAVAILABLE, lambda it: it["message"]),
+    "NotPropagated": (
+        CHALLENGE_UNAVAILABLE,
+        lambda it: f"{it['name']} is not seen by all name servers: {it['message']}",
+    ),
     "KeyUnavailable": (KEY_UNAVAILABLE, lambda it: f"The key of account '{it['account']}': {it['reason']}"),
     "NotPermitted": (
         POLICY_VIOLATION,
@@ -112,11 +149,11 @@ _TRANSLATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
 
 def _acme(parameters: dict[str, Any]) -> Failure:
     """org.acmed.Client.Acme, whose texts come from the CA."""
-    kind = parameters["type"]
+    kind, status, problems = parameters["type"], parameters["status"], parameters["subproblems"]
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,99}", kind):
         kind = "unknown"
-    message = parameters["detail"] or f"The CA refused with HTTP {parameters['status']}"
-    for problem in parameters["subproblems"]:
+    message = parameters["detail"] or f"The CA refused with HTTP {status}"
+    for problem in problems:
         if problem["detail"] in message:
             continue  # acme-clientd has put it together from these
         about = problem["identifier"]["value"] if problem.get("identifier") else "the order"
@@ -125,4 +162,16 @@ def _acme(parameters: dict[str, Any]) -> Failure:
     if retry_after is not None:
         retry_after = min(max(retry_after, 0), _LONGEST_WAIT)
         message += f"; not before {clock.text(clock.now() + retry_after * clock.SECOND)}"
-    return Failure(f"org.acmed1.AcmeError.{kind}", message, retry_after)
+    # Where no name is told, "unauthorized" is about the account, and not about what answers for a name.
+    about_names = kind != "unauthorized" or parameters["final"] or problems
+    kinds = [*([kind] if about_names else []), *(problem["type"] for problem in problems)]
+    if hint := advice.to_do(kinds, parameters["detail"]):
+        message += f". To do: {hint}"
+    return Failure(
+        f"org.acmed1.AcmeError.{kind}",
+        message,
+        retry_after,
+        of_ca=kind in ("badNonce", "rateLimited", "serverInternal") or status >= 500,
+        lost=parameters["final"],
+        identifiers=[problem["identifier"]["value"] for problem in problems if problem.get("identifier")],
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from acmed import journal
 from acmed.manager.clock import SECOND
 
+KINDS = ("privkey", "cert", "chain", "fullchain")
 # A certificate is at most 16 KiB (acmed.verify); what is larger is not one of ours.
 _MAX_SIZE = 64 * 1024
 
@@ -36,6 +37,11 @@ def stamp(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+
+
+def stamps(directory: Path) -> str:
+    """Of all published files of a certificate together. Raises OSError: they are out of reach."""
+    return " ".join(stamp(directory / f"{kind}.pem") or "-" for kind in KINDS)
 
 
 def read(path: Path) -> Installed | None:

@@ -1,38 +1,59 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The queue: jobs that run, one at a time for each certificate and account, on the bus while they do.
+"""The queue: jobs that run, one at a time for each thing that they are about, on the bus while they do.
 
 A job is kept in the state until it has ended, so that acmed takes it up again, with the same number, after SIGKILL.
 """
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from enum import StrEnum
 from typing import Any, Protocol
 
 from acmed import journal
 from acmed.bus import errors as bus_errors
 from acmed.bus.server import Call, Handler, ObjectTree
 from acmed.bus.xml import load
-from acmed.manager import errors, objectpaths
+from acmed.manager import clock, errors, objectpaths
 from acmed.manager.errors import Failure
 from acmed.manager.state import JobRecord, Store
 
+# Their types. ACCOUNT makes one.
 ACCOUNT = "account"
+AUTHORIZE = "authorize"
+DEACTIVATE_ACCOUNT = "deactivate-account"
 DELIVER = "deliver"
 ORDER = "order"
 RENEW = "renew"
+RESTORE = "restore"
 REVOKE = "revoke"
+ROLLOVER_KEY = "rollover-key"
+UPDATE_ACCOUNT = "update-account"
 
 # As many run at once; the others wait at step "waiting".
 _AT_ONCE = 64
+# Characters of a detail, which may be what a CA or a DNS server said.
+_LONGEST = 500
 
-Subject = tuple[bool, str]
+
+class Kind(StrEnum):
+    """What a job is about, and no other job meanwhile."""
+
+    CERTIFICATE = "certificate"
+    ACCOUNT = "account"
+    AUTHORIZATION = "authorization"  # of names; its own name is authorize.subject()'s
+    FOREIGN = "foreign"  # a certificate that may not be ours, by its fingerprint
+
+
+_ACCOUNT_TYPES = (ACCOUNT, DEACTIVATE_ACCOUNT, ROLLOVER_KEY, UPDATE_ACCOUNT)
+
+Subject = tuple[Kind, str]
 Challenges = list[list[str]]
 
 
 class Job:
-    """A job that runs; org.acmed1.Job. cancel checks the caller and ends it."""
+    """A job that runs; org.acmed1.Job. detail: what is to be known about it now."""
 
     def __init__(self, queue: "Queue", record: JobRecord, resumed: bool) -> None:
         self.interface = load()["org.acmed1.Job"]
@@ -41,6 +62,8 @@ class Job:
         self.step = "waiting"
         self.progress = 0
         self.challenges: Challenges = []
+        self.detail = ""
+        self.deadline = 0
         self.error: tuple[str, str] = ("", "")
         self.committed = False
         self.canceled = False
@@ -52,7 +75,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The certificate's, or the account's."""
+        """Of what it is about."""
         return self.record.name
 
     @property
@@ -60,21 +83,52 @@ class Job:
         return objectpaths.job(self.id)
 
     @property
+    def kind(self) -> Kind:
+        if self.record.type in _ACCOUNT_TYPES:
+            return Kind.ACCOUNT
+        if self.record.type == AUTHORIZE:
+            return Kind.AUTHORIZATION
+        return Kind.FOREIGN if self.record.der else Kind.CERTIFICATE
+
+    @property
     def subject(self) -> Subject:
         """What no other job may work on meanwhile."""
-        return self.record.type == ACCOUNT, self.name
+        return self.kind, self.name
 
     @property
     def subject_path(self) -> str:
-        """The object path of the certificate or account; an account's object may not be there yet."""
-        return objectpaths.account(self.name) if self.record.type == ACCOUNT else objectpaths.certificate(self.name)
+        """The object path of the certificate, or of the account, whose object may not be there yet."""
+        if self.kind is Kind.CERTIFICATE:
+            return objectpaths.certificate(self.name)
+        return objectpaths.account(self.record.account_name or self.name)
 
-    def report(self, step: str, progress: int, challenges: Challenges | None = None) -> None:
-        """Tells where it is. progress: percent; it never goes back."""
+    def report(
+        self,
+        step: str,
+        progress: int,
+        challenges: Challenges | None = None,
+        *,
+        detail: str | None = None,
+        within: float | None = None,
+    ) -> None:
+        """Tells where it is. progress: percent; it never goes back. within: the step ends in so many seconds at the
+        latest. What is None stays as it was, or becomes nothing when the step is another one.
+        """
+        if step != self.step:
+            self.detail, self.deadline = "", 0
         self.step, self.progress = step, max(self.progress, min(progress, 100))
         if challenges is not None:
             self.challenges = challenges
-        journal.debug("%s %s: %s, %d %%", self.record.type, self.name, step, self.progress)
+        if detail is not None:
+            self.detail = journal.printable(detail)[:_LONGEST]
+        if within is not None:
+            self.deadline = clock.now() + int(within * clock.SECOND)
+        journal.debug("%s %s: %s, %d %%; %s", self.record.type, self.name, step, self.progress, self.detail)
+        self._queue.tree.refresh(self.path)
+
+    def remark(self, note: str) -> None:
+        """Tells what is to be known about it, until there is something else to tell."""
+        self.detail = journal.printable(note)[:_LONGEST]
         self._queue.tree.refresh(self.path)
 
     def keep(self, durable: bool = True, **changes: Any) -> None:
@@ -102,6 +156,8 @@ class Job:
             "Step": self.step,
             "Progress": self.progress,
             "Challenges": [list(challenge) for challenge in self.challenges],
+            "Detail": self.detail,
+            "Deadline": self.deadline,
             "Error": list(self.error),
         }
 
@@ -115,6 +171,9 @@ class Owner(Protocol):
 
     async def work(self, job: Job) -> None:
         """Does a job. Raises Failure."""
+
+    async def canceled(self, job: Job) -> None:
+        """A job was cancelled, and is about to end."""
 
     def ended(self, job: Job, result: str, failure: Failure | None) -> None:
         """A job has ended like this. Not told of those that were only interrupted."""
@@ -145,33 +204,33 @@ class Queue:
         """Those that run or wait, oldest first."""
         return sorted(self._jobs.values(), key=lambda job: job.id)
 
-    def find(self, name: str, account: bool = False) -> Job | None:
-        """The job that works on a certificate or account."""
-        return self._jobs.get((account, name))
+    def find(self, name: str, kind: Kind = Kind.CERTIFICATE) -> Job | None:
+        """The job that works on this."""
+        return self._jobs.get((kind, name))
 
-    def check_free(self, name: str, account: bool = False) -> None:
-        """Raises Failure Busy where something is being done with a certificate or account."""
-        subject = (account, name)
+    def check_free(self, name: str, kind: Kind = Kind.CERTIFICATE) -> None:
+        """Raises Failure Busy where something is being done with it."""
+        subject = (kind, name)
         if job := self._jobs.get(subject):
             raise Failure(errors.BUSY, f"Job {job.id} ({job.record.type}) works on '{name}' now")
         if subject in self._held:
             raise Failure(errors.BUSY, f"Another caller is changing '{name}' now")
 
-    def is_free(self, name: str) -> bool:
-        """Whether nothing is being done with a certificate."""
-        return (False, name) not in self._jobs and (False, name) not in self._held
+    def is_free(self, name: str, kind: Kind = Kind.CERTIFICATE) -> bool:
+        """Whether nothing is being done with it."""
+        return (kind, name) not in self._jobs and (kind, name) not in self._held
 
     @contextmanager
-    def hold(self, name: str, account: bool = False) -> Iterator[int]:
-        """Keeps others away from a certificate or account, for what comes before its job; the value is a new number for
-        that one. Raises Failure Busy.
+    def hold(self, name: str, kind: Kind = Kind.CERTIFICATE) -> Iterator[int]:
+        """Keeps others away from it, for what comes before its job; the value is a new number for that one. Raises
+        Failure Busy.
         """
-        self.check_free(name, account)
-        self._held.add((account, name))
+        self.check_free(name, kind)
+        self._held.add((kind, name))
         try:
             yield self._number()
         finally:
-            self._held.discard((account, name))
+            self._held.discard((kind, name))
 
     def start(self, record: JobRecord, resumed: bool = False) -> Job:
         """Begins a job, which is on the bus when this returns. Raises Failure."""
@@ -209,7 +268,8 @@ class Queue:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, job: Job) -> None:
-        what = {"account": job.name} if job.record.type == ACCOUNT else {"certificate": job.name}
+        account = job.record.account_name or job.name
+        what = {"certificate": job.name} if job.kind is Kind.CERTIFICATE else {"account": account}
         with journal.fields(job=job.id, **what):
             try:
                 async with self._slots:
@@ -219,6 +279,8 @@ class Queue:
                     self._tasks.pop(job.id)
                     return
                 result, failure = "canceled", None
+                with suppress(asyncio.CancelledError):  # acmed ends, too
+                    await self.owner.canceled(job)
             self._end(job, result, failure)
 
     async def _result(self, job: Job) -> tuple[str, Failure | None]:

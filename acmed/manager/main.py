@@ -64,16 +64,19 @@ async def run(places: Places, trusted: frozenset[int], address: str | None = Non
 
 
 async def _serve(service: Service, stop: asyncio.Event, lost: "asyncio.Future[None]", idle: float) -> None:
-    """Returns when there was no call and no job for idle seconds, on SIGTERM, and when the bus is lost."""
+    """Returns when there was no call and no job for idle seconds and none will be within minutes, on SIGTERM, and when
+    the bus is lost.
+    """
     loop, stopped = asyncio.get_running_loop(), asyncio.ensure_future(stop.wait())
     try:
         while not stopped.done() and not lost.done():
-            if service.tree.busy or service.queue.jobs:
+            pause = service.retry()
+            left = max(service.tree.last_call, service.queue.last_end) + idle - loop.time()
+            if service.busy or (pause is not None and left <= 0):
                 left = idle
-            else:
-                left = max(service.tree.last_call, service.queue.last_end) + idle - loop.time()
-                if left <= 0:
-                    return
+            if left <= 0:
+                return
+            left = left if pause is None else min(left, pause)
             await asyncio.wait((stopped, lost), timeout=left, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
@@ -89,7 +92,7 @@ async def _leave(bus: Bus, service: Service, stopped: bool) -> None:
         await service.queue.interrupt()
     with suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE):
-            await service.tree.drain()
+            await service.drain()
     if service.queue.jobs:
         await service.queue.interrupt()
         if not stopped:  # a call at the last moment began one; it goes on in the next run, under its number

@@ -9,25 +9,32 @@ from acmed.bus import Variant
 from acmed.bus.server import Call, Handler
 from acmed.bus.xml import load
 from acmed.manager import clock, objectpaths
-from acmed.manager.catalogue import Catalogue
 from acmed.manager.errors import NO_SUCH_CERTIFICATE, Failure
-from acmed.manager.jobs import Queue
 from acmed.manager.options import invalid
-from acmed.manager.requests import Requests
+from acmed.manager.requests import Accounts, Certificates, Desk, Orders, Revocations
 
 
 class ManagerObject:
     """acmed itself on the bus."""
 
-    def __init__(self, catalogue: Catalogue, queue: Queue, requests: Requests) -> None:
+    def __init__(
+        self, desk: Desk, orders: Orders, certificates: Certificates, accounts: Accounts, revocations: Revocations
+    ) -> None:
         self.interface = load()["org.acmed1.Manager"]
-        self._catalogue = catalogue
-        self._queue = queue
-        self._requests = requests
+        self._desk = desk
+        self._catalogue = desk.catalogue
+        self._queue = desk.queue
+        self._orders = orders
+        self._certificates = certificates
+        self._accounts = accounts
+        self._revocations = revocations
 
     def methods(self) -> Mapping[str, Handler]:
         return {
             "Order": self._order,
+            "OrderCSR": self._order_csr,
+            "Authorize": self._authorize,
+            "RevokeOther": self._revoke_other,
             "RenewDue": self._renew_due,
             "GetCertificate": self._get_certificate,
             "ListCertificates": self._list_certificates,
@@ -49,13 +56,27 @@ class ManagerObject:
     async def _order(
         self, call: Call, name: str, identifiers: list[str], options: dict[str, Variant]
     ) -> tuple[str, int, str]:
-        job = await self._requests.order(call, name, identifiers, options)
+        job = await self._orders.order(call, name, identifiers, options)
         return job.subject_path, job.id, job.path
+
+    async def _order_csr(self, call: Call, name: str, csr: bytes, options: dict[str, Variant]) -> tuple[str, int, str]:
+        job = await self._orders.order_csr(call, name, csr, options)
+        return job.subject_path, job.id, job.path
+
+    async def _authorize(self, call: Call, identifiers: list[str], options: dict[str, Variant]) -> tuple[int, str]:
+        job = await self._accounts.authorize(call, identifiers, options)
+        return job.id, job.path
+
+    async def _revoke_other(
+        self, call: Call, certificate: bytes, reason: int, options: dict[str, Variant]
+    ) -> tuple[int, str]:
+        job = await self._revocations.revoke_other(call, certificate, reason, options)
+        return job.id, job.path
 
     async def _renew_due(self, call: Call, flags: int) -> tuple[list[list[Any]]]:
         if flags:
             raise invalid(f"There are no flags, so they must be 0, not {flags}")
-        return ([[job.name, job.id, job.path] for job in await self._requests.renew_due(call)],)
+        return ([[job.name, job.id, job.path] for job in await self._certificates.renew_due(call)],)
 
     async def _get_certificate(self, _: Call, name: str) -> tuple[str]:
         if name not in self._catalogue.names:
@@ -81,11 +102,11 @@ class ManagerObject:
         return ([[job.id, job.record.type, job.name, job.record.uid, job.path] for job in self._queue.jobs],)
 
     async def _add_account(self, call: Call, name: str, options: dict[str, Variant]) -> tuple[int, str]:
-        job = await self._requests.add_account(call, name, options)
+        job = await self._accounts.add(call, name, options)
         return job.id, job.path
 
     async def _reload(self, call: Call) -> None:
-        await self._requests.reload(call)
+        await self._desk.reload(call)
 
     async def _check_configuration(self, _: Call) -> tuple[list[list[Any]]]:
         self._catalogue.reload()

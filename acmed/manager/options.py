@@ -6,18 +6,21 @@ be right, before polkit is asked: names end up in the text of a password prompt.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from acmed import hmackey
 from acmed.bus import DBusError, Variant
 from acmed.bus import errors as bus_errors
 from acmed.config.certificates import MAX_NAMES
-from acmed.config.model import DIRECTORIES, KeyType, origin
+from acmed.config.identifiers import covered
+from acmed.config.model import DIRECTORIES, ChallengeType, ExternalBinding, KeyType, origin
 from acmed.manager import errors
 from acmed.manager.errors import Failure
 from acmed.manager.state import AccountRequest
 from acmed.names import Identifier, InvalidName, object_name
 
-_TYPES = {"s": "a string (s)", "as": "strings (as)", "b": "a boolean (b)"}
+_TYPES = {"s": "a string (s)", "as": "strings (as)", "b": "a boolean (b)", "u": "a number (u)"}
 _LONGEST_NAME = 1000  # characters, so that a long one costs nothing; a DNS name has 253 at most, in A-labels
 _LONGEST_PEM = 256 * 1024
+_LONGEST_LINE = 200  # characters
 
 
 def read(options: Mapping[str, Variant], allowed: Mapping[str, str]) -> dict[str, Any]:
@@ -32,15 +35,18 @@ def read(options: Mapping[str, Variant], allowed: Mapping[str, str]) -> dict[str
 
 
 def identifiers(texts: Sequence[str]) -> tuple[Identifier, ...]:
-    """Each once, in the order given."""
+    """Each once, in the order given; none that a wildcard beside it covers."""
     if len(texts) > MAX_NAMES:
         raise invalid(f"{len(texts)} identifiers are more than the {MAX_NAMES} that a certificate can have")
     if any(len(text) > _LONGEST_NAME for text in texts):
         raise Failure(errors.INVALID_NAME, f"An identifier has more than {_LONGEST_NAME} characters")
     try:
-        return tuple(dict.fromkeys(Identifier.parse(text) for text in texts))
+        found = tuple(dict.fromkeys(Identifier.parse(text) for text in texts))
     except InvalidName as error:
         raise Failure(errors.INVALID_NAME, str(error)) from error
+    for identifier, wildcard in covered(found):
+        raise invalid(f"'{identifier}' is a name that '{wildcard}' covers: give one of the two")
+    return found
 
 
 def name(text: str) -> str:
@@ -60,14 +66,43 @@ def key_type(text: str) -> KeyType:
         raise invalid(f"There is no key type '{text}'; the known ones are {_listed(KeyType)}") from None
 
 
-def account_request(values: Mapping[str, Any]) -> AccountRequest:
-    """The options of AddAccount."""
+def challenge(text: str) -> ChallengeType:
+    try:
+        return ChallengeType(text)
+    except ValueError:
+        raise invalid(f"There is no challenge '{text}'; the known ones are {_listed(ChallengeType)}") from None
+
+
+def line(key: str, text: str) -> str:
+    """A short text for people or a CA."""
+    if len(text) > _LONGEST_LINE or not text.isprintable():
+        raise invalid(f"{key}: it is to be at most {_LONGEST_LINE} characters, none of which is a control character")
+    return text
+
+
+def binding(values: Mapping[str, Any]) -> ExternalBinding | None:
+    """The options of AddAccount for an external account binding, without the key, which no message has in it."""
+    given = values.keys() & {"eab-key-id", "eab-hmac", "eab-algorithm"}
+    if not given:
+        return None
+    if not {"eab-key-id", "eab-hmac"} <= given:
+        raise invalid("The options 'eab-key-id' and 'eab-hmac' go together: the CA gives you both")
+    algorithm = values.get("eab-algorithm", "HS256")
+    if algorithm not in hmackey.ALGORITHMS:
+        raise invalid(f"eab-algorithm: '{algorithm}' is none; the known ones are {_listed(hmackey.ALGORITHMS)}")
+    try:
+        hmackey.parse(values["eab-hmac"])
+    except hmackey.UnusableHmacKey as error:
+        raise invalid(f"eab-hmac: {error}") from None
+    if not values["eab-key-id"]:
+        raise invalid("eab-key-id: it is empty")
+    return ExternalBinding(line("eab-key-id", values["eab-key-id"]), algorithm)
+
+
+def account_request(values: Mapping[str, Any], new: bool) -> AccountRequest:
+    """The options of AddAccount. new: there is no such account."""
     if "directory" not in values:
         raise invalid("The option 'directory' is missing: a URL, or one of " + _listed(DIRECTORIES))
-    if values.get("agree-tos") is not True:
-        raise invalid(
-            "The option 'agree-tos' must be true: you agree to the terms of service of the CA, or it has none"
-        )
     directory = DIRECTORIES.get(values["directory"], values["directory"])
     try:
         origin(directory)
@@ -80,14 +115,25 @@ def account_request(values: Mapping[str, Any]) -> AccountRequest:
         raise invalid("ca-pem: it is to be certificates in PEM, and no more than 256 KiB")
     return AccountRequest(
         directory,
-        tuple(_contact(text) for text in values.get("contact", [])),
+        contacts(values.get("contact", [])),
         key_type(values.get("key-type", KeyType.ECDSA_P256)).value,
         pem,
+        agreed=values.get("agree-tos", False),
+        new=new,
     )
+
+
+def contacts(texts: Iterable[str]) -> tuple[str, ...]:
+    """Mail addresses, as the URLs that RFC 8555 section 7.3 wants; other URLs as they are."""
+    return tuple(dict.fromkeys(map(_contact, texts)))
 
 
 def invalid(message: str) -> DBusError:
     return DBusError(bus_errors.INVALID_ARGS, message)
+
+
+def unregistered(account: str) -> Failure:
+    return Failure(errors.NO_SUCH_ACCOUNT, f"Account '{account}' is not registered with its CA yet: add it again")
 
 
 def unknown_service(wanted: str, known: Iterable[str]) -> DBusError:
@@ -95,7 +141,6 @@ def unknown_service(wanted: str, known: Iterable[str]) -> DBusError:
 
 
 def _contact(text: str) -> str:
-    """A mail address, as the URL that RFC 8555 section 7.3 wants; other URLs as they are."""
     url = f"mailto:{text}" if "@" in text and ":" not in text else text
     if ":" not in url or not url.isascii() or not url.isprintable() or any(char in url for char in ' ,"<>'):
         raise invalid(f"contact: '{text}' is neither a mail address nor a URL")

@@ -2,32 +2,29 @@
 """The way of an order. Each step is idempotent, so a job that was interrupted begins again at the first."""
 
 import asyncio
-from contextlib import aclosing
 from typing import Any
 
 from acmed import journal
-from acmed.manager import errors
-from acmed.manager.challenges import Presentation, choose, presented, rows, withdraw_left
-from acmed.manager.daemons import Daemons
+from acmed.config import Account, Certificate
+from acmed.manager import errors, failover
+from acmed.manager.challenges import check_ours, choose, presented, rows, withdraw_left
 from acmed.manager.delivery import deliver
 from acmed.manager.errors import ChainRefused, Failure
 from acmed.manager.jobs import Job
+from acmed.manager.preflight import Preflight
 from acmed.manager.tools import Tools
-
-# Seconds. The CA may take its time between two answers.
-_ORDER_TIMEOUT = 300.0
-_FINALIZE_TIMEOUT = 900.0
-_DROP_TIMEOUT = 60.0
+from acmed.manager.validation import Request, begin, complete, drop_order
+from acmed.names import Identifier
 
 
 async def order(job: Job, tools: Tools) -> None:
     """Gets a certificate, installs it and delivers it. Raises Failure."""
     await withdraw_left(job, tools)
-    tools.catalogue.configured(job.name)
+    certificate = tools.catalogue.configured(job.name)
     if _was_installed(job, tools):
         await drop_order(tools.daemons, job.id, job.name)
     else:
-        await _obtain(job, tools)
+        await _obtain(job, tools, certificate)
     await deliver(job, tools)
 
 
@@ -36,92 +33,118 @@ def _was_installed(job: Job, tools: Tools) -> bool:
     return job.resumed and tools.catalogue.status(job.name).fingerprint != job.record.before
 
 
-async def _obtain(job: Job, tools: Tools) -> None:
-    priv, client = tools.daemons.priv, tools.daemons.client
-    job.report("order", 5)
-    warming = asyncio.ensure_future(tools.daemons.warm())
-    request = await priv("NewRequest", job=job.id, certificate=job.name, newKey=job.record.new_key)
-    await warming
-    if job.record.new_key:
-        job.keep(new_key=False)  # it has one; begun again, it is to go on with that
-    job.report("authorize", 15)
-    pending = await client(
-        "Order",
-        timeout=_ORDER_TIMEOUT,
-        job=job.id,
-        account=request["account"],
-        certificate=job.name,
-        identifiers=request["identifiers"],
-        csr=request["csr"],
-    )
-    challenges = choose(pending["challenges"])
-    # The port closes while the CA issues and the certificate is installed.
-    async with presented(job, tools, challenges) as presentation:
-        job.report("challenge", 30, rows(challenges, "pending"))
-        chain = await _finalize(job, tools, request, challenges, presentation)
-        job.commit()
-        await _install(job, tools, request, chain)
-    await drop_order(tools.daemons, job.id, job.name)
+async def _obtain(job: Job, tools: Tools, certificate: Certificate) -> None:
+    """From the first account whose CA does it."""
+    names = failover.accounts(tools.catalogue, certificate)
+    failures: list[tuple[str, Failure]] = []
+    for name, following in zip(names, (*names[1:], None), strict=True):
+        attempt = _Attempt(job, tools, certificate, _account(tools, name))
+        try:
+            await attempt.run()
+            return
+        except Failure as failure:
+            failures.append((name, failure))
+            if following is None or not failure.of_ca or attempt.is_unfinished:
+                raise failover.together(failures) from failure
+            journal.warning("Account %s: %s. Trying account %s", name, failure.message, following, account=name)
+            job.remark(f"{name}: {failure.message}; trying {following}")
 
 
-async def _install(job: Job, tools: Tools, request: dict[str, Any], chain: str) -> None:
-    job.report("install", 85)
+def _account(tools: Tools, name: str) -> Account:
     try:
-        installed = await tools.daemons.priv(
-            "Install", job=job.id, certificate=job.name, request=request["request"], chain=chain
+        return tools.catalogue.configuration.accounts[name]
+    except KeyError:
+        raise Failure(errors.NO_SUCH_ACCOUNT, f"There is no account '{name}' in the configuration") from None
+
+
+class _Attempt:
+    """A certificate from one account. is_unfinished: its CA was asked to issue, and may do so."""
+
+    def __init__(self, job: Job, tools: Tools, certificate: Certificate, account: Account) -> None:
+        self.is_unfinished = False
+        self._job = job
+        self._tools = tools
+        self._certificate = certificate
+        self._account = account
+
+    async def run(self) -> None:
+        """Raises Failure."""
+        try:
+            async with Preflight(self._job, self._tools, self._certificate, self._account) as preflight:
+                await self._obtain(preflight)
+        except Failure as failure:
+            if failure.lost or isinstance(failure, ChainRefused):
+                self._finished()
+            raise
+        self._finished()
+
+    async def _obtain(self, preflight: Preflight) -> None:
+        job, tools = self._job, self._tools
+        material = await self._material()
+        request = Request(
+            self._account,
+            tuple(Identifier(**identifier) for identifier in material["identifiers"]),
+            csr=material["csr"],
+            profile=material["profile"],
+            not_after=material["notAfter"],
+            replaces=material["replaces"],
+            preferred_chain=material["preferredChain"],
         )
-    except ChainRefused:
-        await drop_order(tools.daemons, job.id, job.name)  # it would give the same chain at each attempt
-        raise
-    names = [identifier["value"] for identifier in request["identifiers"]]
-    try:
-        tools.catalogue.installed(job.name, installed, names, request["account"])
-    except OSError as error:
-        raise Failure(errors.INSTALL_FAILED, f"Cannot read what was installed: {error.strerror}") from error
-    journal.notice(
-        "%s is installed, serial number %s, issued by %s",
-        job.name,
-        installed["serialNumber"],
-        installed["issuer"],
-        fingerprint=installed["fingerprint"],
-    )
+        listed = await begin(job, tools, request)
+        challenges = choose(listed, request.identifiers, tools.catalogue.configuration, self._certificate)
+        check_ours(challenges, material["thumbprint"])
+        job.report("challenge", 25, rows(challenges, "pending"))
+        # What is presented is put away while the CA issues and the certificate is installed.
+        ready = preflight.passed(challenges)
+        async with presented(job, tools, self._account, challenges, ready) as presentation:
+            last = await complete(job, tools, request, challenges, presentation, self._unfinished)
+            job.commit()
+            await self._install(material, request, last["chain"])
+        await drop_order(tools.daemons, job.id, job.name)
 
+    async def _material(self) -> dict[str, Any]:
+        """The key, the CSR, and acme-keyd's permit to order; acme-clientd is started meanwhile."""
+        job, daemons = self._job, self._tools.daemons
+        job.report("order", 5)
+        warming = asyncio.ensure_future(daemons.warm())
+        material = await daemons.priv(
+            "NewRequest", job=job.id, certificate=job.name, account=self._account.name, newKey=job.record.new_key
+        )
+        await warming
+        if job.record.new_key:
+            job.keep(new_key=False)  # it has one; begun again, it is to go on with that
+        return material
 
-async def drop_order(daemons: Daemons, job: int, name: str) -> None:
-    """Has acme-clientd forget an order that is over: a reused key may give the same CSR again, and the order that was
-    kept would give the same certificate again.
-    """
-    try:
-        await daemons.client("Drop", timeout=_DROP_TIMEOUT, job=job, certificate=name)
-    except Failure as failure:
-        journal.warning("acme-clientd did not forget the order of %s: %s", name, failure.message)
+    async def _install(self, material: dict[str, Any], request: Request, chain: str | None) -> None:
+        job, tools = self._job, self._tools
+        if chain is None:
+            raise Failure(errors.UNAVAILABLE, "acme-clientd ended the order without a certificate")
+        job.report("install", 85)
+        try:
+            installed = await tools.daemons.priv(
+                "Install", job=job.id, certificate=job.name, request=material["request"], chain=chain
+            )
+        except ChainRefused:
+            await drop_order(tools.daemons, job.id, job.name)  # it would give the same chain at each attempt
+            raise
+        names = [identifier.value for identifier in request.identifiers]
+        try:
+            tools.catalogue.installed(job.name, installed, names, self._account.name)
+        except OSError as error:
+            raise Failure(errors.INSTALL_FAILED, f"Cannot read what was installed: {error.strerror}") from error
+        tools.limiter.issued(self._account, request.identifiers, request.is_renewal)
+        journal.notice(
+            "%s is installed, serial number %s, issued by %s",
+            job.name,
+            installed["serialNumber"],
+            installed["issuer"],
+            fingerprint=installed["fingerprint"],
+        )
 
+    def _unfinished(self) -> None:
+        self.is_unfinished = True
+        failover.unfinished(self._tools.catalogue, self._certificate, self._account.name)
 
-async def _finalize(
-    job: Job, tools: Tools, request: dict[str, Any], challenges: list[dict[str, Any]], presentation: Presentation
-) -> str:
-    """Has the CA validate and issue; returns the chain."""
-    replies = tools.daemons.client_more(
-        "Finalize",
-        timeout=_FINALIZE_TIMEOUT,
-        job=job.id,
-        account=request["account"],
-        certificate=job.name,
-        csr=request["csr"],
-        challenges=[challenge["url"] for challenge in challenges],
-    )
-    async with aclosing(replies):
-        async for reply in replies:
-            if reply["step"] == "challenge":
-                job.report("challenge", _share(reply), rows(challenges, "processing"))
-            else:
-                presentation.over()
-                job.report(reply["step"], _share(reply), rows(challenges, "valid"))
-            if reply.get("chain") is not None:
-                return str(reply["chain"])
-    raise Failure(errors.UNAVAILABLE, "acme-clientd ended the order without a certificate")
-
-
-def _share(reply: dict[str, Any]) -> int:
-    """What is left for installation is not acme-clientd's to count."""
-    return min(max(int(reply["progress"]), 0), 80)
+    def _finished(self) -> None:
+        self.is_unfinished = False
+        failover.finished(self._tools.catalogue, self._certificate)

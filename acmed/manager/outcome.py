@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the end of a job means for its certificate."""
+"""What the end of a job means for what it was about."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 from acmed.manager import renewal
-from acmed.manager.errors import DeliveryFailed, Failure
+from acmed.manager.errors import RATE_LIMITED, DeliveryFailed, Failure
 from acmed.manager.jobs import ORDER, RENEW
-from acmed.manager.state import CertificateState
+from acmed.manager.remembered import AccountState, CertificateState
+
+_State = TypeVar("_State", CertificateState, AccountState)
 
 
 def after(state: CertificateState, kind: str, failure: Failure | None, now: int) -> CertificateState:
@@ -14,13 +17,42 @@ def after(state: CertificateState, kind: str, failure: Failure | None, now: int)
 
     A delivery that failed is no failure of the certificate's, and does not make its renewal wait.
     """
-    issued = kind in (ORDER, RENEW) and (failure is None or isinstance(failure, DeliveryFailed))
-    if issued or (failure is None and not state.failures):
-        state = replace(state, failures=0, error_name="", error_message="", error_time=0, retry_at=0)
+    ordered = kind in (ORDER, RENEW)
+    got_one = ordered and (failure is None or isinstance(failure, DeliveryFailed))
+    if got_one:
+        state = issued(state)
+    elif failure is None and not state.failures:
+        state = replace(_cleared(state), told=replace(state.told, failed=0))
     if failure is None:
         return state
-    state = replace(state, error_name=failure.name, error_message=failure.message, error_time=now)
-    if issued or kind not in (ORDER, RENEW):
-        return state
-    failures = state.failures + 1
-    return replace(state, failures=failures, retry_at=renewal.retry_at(failures, now, failure.retry_after))
+    if ordered and not got_one:
+        return _failed(state, failure, now)
+    return replace(state, error_name=failure.name, error_message=failure.message, error_time=now)
+
+
+def issued(state: CertificateState) -> CertificateState:
+    """The state of a certificate that the CA has issued anew: whatever failed before is over."""
+    return replace(_cleared(state), replace=False, told=replace(state.told, failed=0))
+
+
+def after_authorization(state: AccountState, failure: Failure | None, now: int) -> AccountState:
+    """The state of an account after a job that authorized names without a certificate."""
+    return _failed(state, failure, now) if failure else _cleared(state)
+
+
+def _cleared(state: _State) -> _State:
+    return replace(state, failures=0, error_name="", error_message="", error_time=0, retry_at=0)
+
+
+def _failed(state: _State, failure: Failure, now: int) -> _State:
+    # At a limit of acmed's own nobody was asked: that is over when the limit is.
+    is_own_limit = failure.name == RATE_LIMITED and failure.retry_after is not None
+    failures = max(state.failures, 1) if is_own_limit else state.failures + 1
+    return replace(
+        state,
+        failures=failures,
+        error_name=failure.name,
+        error_message=failure.message,
+        error_time=now,
+        retry_at=renewal.retry_at(1 if is_own_limit else failures, now, failure.retry_after),
+    )

@@ -10,7 +10,9 @@ from acmed.config.load import ETC, USR
 
 @dataclass(frozen=True)
 class Places:
-    """etc, usr: configuration. certificates: what is installed. state: acmed's own. tokens: for acme-http01."""
+    """etc, usr: configuration. certificates: what is installed. state: acmed's own. tokens: for acme-http01, answers:
+    for acme-alpn01.
+    """
 
     etc: Path = ETC
     usr: Path = USR
@@ -19,3 +21,5 @@ class Places:
     tokens: Path = paths.HTTP01_DIRECTORY
     priv_socket: Path = paths.PRIV_SOCKET
     client_socket: Path = paths.CLIENT_SOCKET
+    answers: Path = paths.ALPN01_DIRECTORY
+    dns_socket: Path = paths.DNS_SOCKET

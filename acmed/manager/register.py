@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The way of a new account (RFC 8555 section 7.3)."""
 
+from dataclasses import replace
+
 from acmed import journal
 from acmed.bus import errors as bus_errors
+from acmed.manager import errors
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
+from acmed.manager.state import AccountRequest
 from acmed.manager.tools import Tools
 
 _TIMEOUT = 300.0  # seconds
 
 
 async def register(job: Job, tools: Tools) -> None:
-    """Makes the account's key and has the CA know it. Raises Failure."""
+    """Makes the account's key and has the CA know it. Raises Failure; TermsNotAgreed leaves no account where there was
+    none.
+    """
     wanted = job.record.account
     if wanted is None:
         raise Failure(bus_errors.FAILED, f"Job {job.id} does not say what account '{job.name}' is to be")
@@ -25,10 +31,32 @@ async def register(job: Job, tools: Tools) -> None:
         keyType=wanted.key_type,
         caPem=wanted.ca_pem,
     )
+    tools.catalogue.reload()
+    if not wanted.agreed:
+        await _refuse_terms(job, tools, wanted)
     job.report("account", 40)
     answer = await tools.daemons.client("Register", timeout=_TIMEOUT, job=job.id, account=job.name)
     job.commit()
     job.report("account", 80)
     await tools.daemons.priv("SetAccountUri", job=job.id, account=job.name, uri=answer["uri"])
+    known = tools.catalogue.account(job.name)
+    status, terms = journal.printable(answer["status"]), journal.printable(answer["termsOfService"] or "")
+    tools.catalogue.save_account(job.name, replace(known, status=status, terms=terms))
     tools.catalogue.reload()
-    journal.notice("Account %s is %s at %s", job.name, answer["status"], wanted.directory)
+    journal.notice("Account %s is %s at %s", job.name, status, wanted.directory)
+
+
+async def _refuse_terms(job: Job, tools: Tools, wanted: AccountRequest) -> None:
+    """Raises Failure TermsNotAgreed where the CA has terms, which nobody has agreed to."""
+    job.report("account", 30)
+    directory = await tools.daemons.client("Directory", timeout=_TIMEOUT, job=job.id, account=job.name)
+    terms = directory["termsOfService"]
+    if terms is None:
+        return
+    account = tools.catalogue.configuration.accounts.get(job.name)
+    if wanted.new and account and account.uri is None:
+        await tools.daemons.priv("RetireAccount", job=job.id, account=job.name)
+        tools.catalogue.reload()
+    raise Failure(
+        errors.TERMS_NOT_AGREED, f"The CA has terms of service, to which you are to agree (agree-tos): {terms}"
+    )

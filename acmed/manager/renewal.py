@@ -2,18 +2,43 @@
 """When to renew, and when to try again. All times: microseconds since the epoch."""
 
 from acmed.manager.clock import DAY, MINUTE, SECOND
+from acmed.manager.installed import Installed
+from acmed.manager.remembered import Window
 
 _SHORT = 10 * DAY
 _DELAYS = (1 * MINUTE, 10 * MINUTE, 100 * MINUTE)
 
 
-def renew_at(not_before: int, not_after: int) -> int:
-    """When a third of the lifetime is left, or a half where it is shorter than 10 days, as Let's Encrypt asks for.
-
-    Exact: acme-renew.timer spreads the load.
+def planned(installed: Installed, before: float | None) -> int:
+    """When it is to be renewed where the CA says nothing: before (days, or as a float the share of the lifetime) its
+    end. Else, and where that is longer than it lives, when a third of the lifetime is left, or a half where it is
+    shorter than 10 days, as Let's Encrypt asks for.
     """
-    lifetime = not_after - not_before
-    return not_after - lifetime // (2 if lifetime < _SHORT else 3)
+    lifetime = installed.not_after - installed.not_before
+    left = lifetime // (2 if lifetime < _SHORT else 3)
+    if before is not None:
+        wanted = int(lifetime * before) if isinstance(before, float) else before * DAY
+        left = wanted if wanted < lifetime else left
+    return installed.not_after - left
+
+
+def endangered_at(installed: Installed, before: float | None) -> int:
+    """When half of the time is gone that there was for its renewal: from then on somebody should look at it."""
+    begin = planned(installed, before)
+    return begin + (installed.not_after - begin) // 2
+
+
+def renew_at(installed: Installed, before: float | None, window: Window | None) -> int:
+    """When to renew: in the CA's window where it gave one (RFC 9773), at what is planned where that is configured and
+    earlier, and never so late that the certificate would be in danger. A window in the past means at once.
+    """
+    moment = planned(installed, before)
+    if window is None or not window.start:
+        return moment
+    # Anywhere in it, so that no CA meets all hosts at once; the same moment whenever it is asked.
+    share = int(window.fingerprint[:12], 16)
+    chosen = window.start + ((window.end - window.start) * share >> 48)
+    return min(chosen, endangered_at(installed, before) if before is None else moment)
 
 
 def retry_at(failures: int, failed: int, retry_after: int | None) -> int:

@@ -9,33 +9,98 @@ from acmed import journal
 from acmed.manager import errors
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
+from acmed.manager.status import why_no_new_key
 from acmed.manager.tools import Tools
+from acmed.reasons import REASONS
 
-# RFC 5280 section 5.3.1; those that a CA accepts from a subscriber.
-REASONS = {0: "unspecified", 1: "keyCompromise", 3: "affiliationChanged", 4: "superseded", 5: "cessationOfOperation"}
 _TIMEOUT = 300.0  # seconds
+_BAD_NONCE = "org.acmed1.AcmeError.badNonce"
+_ATTEMPTS = 10
 
 
 async def revoke(job: Job, tools: Tools) -> None:
-    """Revokes what is installed. Raises Failure."""
+    """Revokes what is installed. Its key is put where it is never used again, and the certificate is due where it is to
+    be replaced. Raises Failure.
+    """
     job.report("revoke", 10)
+    fingerprint = job.record.before
+    if not (job.resumed and tools.catalogue.status(job.name).state.revoked == fingerprint):
+        sign = _by_its_key if job.record.certificate_key else _by_account
+        fingerprint = await sign(job, tools)
+        _remember(job, tools, fingerprint)
+    job.report("revoke", 80)
+    try:
+        await tools.daemons.priv("Archive", job=job.id, certificate=job.name, fingerprint=fingerprint)
+    except Failure as failure:
+        journal.error("The key of %s, which is revoked, is not in the archive: %s", job.name, failure.message)
+        job.remark(f"its key is not in the archive: {failure.message}")
+
+
+async def revoke_other(job: Job, tools: Tools) -> None:
+    """Revokes a certificate that may not be ours. Raises Failure."""
+    job.report("revoke", 10)
+    account, der, reason = job.record.account_name, job.record.der, job.record.reason
+    await tools.daemons.priv("PermitRevokeOther", job=job.id, account=account, der=der, reason=reason)
+    job.commit()
+    job.report("revoke", 40)
+    await _send(job, tools, account, der)
+    journal.notice("The certificate %s is revoked (%s)", job.name, REASONS[reason], fingerprint=job.name)
+
+
+async def _by_account(job: Job, tools: Tools) -> str:
+    """The fingerprint of what was revoked."""
     permit = await tools.daemons.priv("PermitRevoke", job=job.id, certificate=job.name, reason=job.record.reason)
     job.commit()
     job.report("revoke", 40)
+    await _send(job, tools, permit["account"], permit["der"])
+    return hashlib.sha256(base64.b64decode(permit["der"])).hexdigest()
+
+
+async def _send(job: Job, tools: Tools, account: str, der: str) -> None:
     try:
         await tools.daemons.client(
             "Revoke",
             timeout=_TIMEOUT,
             job=job.id,
-            account=permit["account"],
+            account=account,
             certificate=job.name,
-            der=permit["der"],
+            der=der,
             reason=job.record.reason,
         )
     except Failure as failure:
         if failure.name != errors.ALREADY_REVOKED:  # by an attempt whose answer was lost, or by another way
             raise
-    fingerprint = hashlib.sha256(base64.b64decode(permit["der"])).hexdigest()
-    state = tools.catalogue.status(job.name).state
-    tools.catalogue.save(job.name, replace(state, revoked=fingerprint))
+
+
+async def _by_its_key(job: Job, tools: Tools) -> str:
+    """Signed by acme-privd, which has the certificate's key. A signature is for one nonce, which the CA may refuse."""
+    status = tools.catalogue.status(job.name)
+    account = status.account or (status.configured.account if status.configured else "")
+    job.commit()
+    for left in reversed(range(_ATTEMPTS)):
+        nonce = await tools.daemons.client("RevocationNonce", timeout=_TIMEOUT, job=job.id, account=account)
+        signed = await tools.daemons.priv(
+            "SignRevocation", job=job.id, certificate=job.name, reason=job.record.reason, **nonce
+        )
+        job.report("revoke", 40)
+        try:
+            await tools.daemons.client("SendRevocation", timeout=_TIMEOUT, job=job.id, account=account, **signed)
+        except Failure as failure:
+            if failure.name == errors.ALREADY_REVOKED:
+                break
+            if failure.name != _BAD_NONCE or not left:
+                raise
+        else:
+            break
+    return status.fingerprint
+
+
+def _remember(job: Job, tools: Tools, fingerprint: str) -> None:
+    status = tools.catalogue.status(job.name)
+    why_not = why_no_new_key(status.configured) if status.configured and job.record.replace else ""
+    wanted = job.record.replace and not why_not
+    tools.catalogue.save(job.name, replace(status.state, revoked=fingerprint, replace=wanted))
     journal.notice("%s is revoked (%s)", job.name, REASONS[job.record.reason], fingerprint=fingerprint)
+    if why_not:
+        journal.notice("%s is not replaced: %s", job.name, why_not)
+        job.remark(f"it is not replaced: {why_not}")

@@ -1,28 +1,41 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """acmed put together: what is on the bus follows what there is, and jobs are done."""
 
+import asyncio
+import os
+
 from acmed import journal
 from acmed.bus import Bus
 from acmed.bus.server import Call, ObjectTree
 from acmed.manager import clock, jobs, objectpaths, outcome
 from acmed.manager.accounts import AccountObject
 from acmed.manager.authority import Authority
+from acmed.manager.authorize import authorize
 from acmed.manager.catalogue import Catalogue
 from acmed.manager.certificates import CertificateObject
 from acmed.manager.challenges import sweep
+from acmed.manager.contact import update_contact
 from acmed.manager.daemons import Daemons
+from acmed.manager.deactivate import deactivate
 from acmed.manager.delivery import deliver
+from acmed.manager.due import SOON, Due
 from acmed.manager.errors import Failure
-from acmed.manager.jobs import Job, Queue
+from acmed.manager.jobs import Job, Kind, Queue
+from acmed.manager.leftovers import Leftovers
+from acmed.manager.limiter import Limiter
 from acmed.manager.logcontrol import LogControl
 from acmed.manager.manager import ManagerObject
+from acmed.manager.notify import Notifier
 from acmed.manager.order import order
 from acmed.manager.places import Places
 from acmed.manager.register import register
-from acmed.manager.requests import Requests
-from acmed.manager.revoke import revoke
+from acmed.manager.requests import Accounts, Certificates, Desk, Orders, Revocations
+from acmed.manager.restore import restore
+from acmed.manager.revoke import revoke, revoke_other
+from acmed.manager.rollover import rollover
 from acmed.manager.state import Store
 from acmed.manager.tools import Tools
+from acmed.manager.validation import drop_permit
 
 
 class Service:
@@ -35,50 +48,119 @@ class Service:
         self.queue = Queue(self.tree, store)
         self.queue.owner = self
         self._places = places
-        self._tools = Tools(self.catalogue, Daemons(places.priv_socket, places.client_socket), places.tokens)
-        self._requests = Requests(Authority(bus, trusted), self._tools, self.queue)
+        daemons = Daemons(places.priv_socket, places.client_socket, places.dns_socket)
+        self._tools = Tools(self.catalogue, daemons, Limiter(places.state), places)
+        self._notifier = Notifier(self.tree, self.catalogue, daemons)
+        self._due = Due(self._tools, self.queue, self._notifier)
+        self._leftovers = Leftovers(self._tools, store)
+        self._desk = Desk(Authority(bus, trusted), self._tools, self.queue)
+        self._on_certificates = Certificates(self._desk, self._due)
+        self._on_accounts = Accounts(self._desk)
+        self._revocations = Revocations(self._desk)
         self._certificates: set[str] = set()
         self._accounts: set[str] = set()
-        self.tree.add(objectpaths.MANAGER, ManagerObject(self.catalogue, self.queue, self._requests))
+        manager = ManagerObject(
+            self._desk, Orders(self._desk), self._on_certificates, self._on_accounts, self._revocations
+        )
+        self.tree.add(objectpaths.MANAGER, manager)
         self.tree.add(objectpaths.LOG_CONTROL, LogControl())
         self._export()
         self.catalogue.reloaded = self._export
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for something."""
+        return self.tree.busy or bool(self.queue.jobs) or self._notifier.busy or self._leftovers.busy
+
     def resume(self) -> None:
         """Goes on where a run that was killed ended."""
-        sweep(self._places.tokens)
+        sweep(self._places)
         self.queue.resume()
 
+    def retry(self) -> float | None:
+        """Begins what has waited long enough after a failure; seconds until there is more of that, None where it is not
+        soon.
+        """
+        try:
+            self._due.retry(os.getuid())
+        except Failure as failure:  # the timer tries it, too
+            journal.error("%s", failure.message)
+            return None
+        self._leftovers.retry()
+        now = clock.now()
+        moments = [one for one in (self._due.next_retry(), self._leftovers.next_retry()) if 0 < one <= now + SOON]
+        return max(0.0, (min(moments) - now) / clock.SECOND) if moments else None
+
+    async def drain(self) -> None:
+        """Waits until everybody was answered, and told."""
+        await self._leftovers.stop()
+        await self.tree.drain()
+        await self._notifier.drain()
+
     async def work(self, job: Job) -> None:
+        tools = self._tools
         match job.record.type:
             case jobs.ORDER | jobs.RENEW:
-                await order(job, self._tools)
+                await self._leftovers.hand_over(job)
+                await order(job, tools)
             case jobs.DELIVER:
-                await deliver(job, self._tools)
+                await deliver(job, tools)
+            case jobs.RESTORE:
+                await restore(job, tools)
             case jobs.REVOKE:
-                await revoke(job, self._tools)
+                await (revoke_other if job.kind is Kind.FOREIGN else revoke)(job, tools)
+            case jobs.AUTHORIZE:
+                await self._leftovers.hand_over(job)
+                self._due.authorized(job, await authorize(job, tools))
             case jobs.ACCOUNT:
-                await register(job, self._tools)
+                await register(job, tools)
+            case jobs.UPDATE_ACCOUNT:
+                await update_contact(job, tools)
+            case jobs.DEACTIVATE_ACCOUNT:
+                await deactivate(job, tools)
+            case jobs.ROLLOVER_KEY:
+                await rollover(job, tools)
+
+    async def canceled(self, job: Job) -> None:
+        if job.record.type in (jobs.ORDER, jobs.RENEW, jobs.AUTHORIZE):
+            await drop_permit(self._tools.daemons, job.id, job.name)
 
     def ended(self, job: Job, result: str, failure: Failure | None) -> None:
-        if failure:
-            journal.error("%s of %s: %s", job.record.type, job.name, failure, result=result)
-        else:
+        self._leftovers.keep(job)
+        if failure is None:
             journal.info("%s of %s: %s", job.record.type, job.name, result, result=result)
-        if job.record.type == jobs.ACCOUNT or result == "canceled":
+        is_ours = job.kind is Kind.CERTIFICATE and job.name in self.catalogue.names
+        if failure and not is_ours:  # else the notifier tells it
+            journal.error("%s of %s: %s", job.record.type, job.name, failure, result=result)
+        if result == "canceled":
             return
+        if is_ours:
+            self._certificate_ended(job, failure)
+        elif job.kind is Kind.AUTHORIZATION and self._due.is_scheduled(job):
+            state = self.catalogue.account(job.record.account_name)
+            state = outcome.after_authorization(state, failure, clock.now())
+            self.catalogue.save_account(job.record.account_name, state)
+
+    def _certificate_ended(self, job: Job, failure: Failure | None) -> None:
         state = outcome.after(self.catalogue.status(job.name).state, job.record.type, failure, clock.now())
         try:
             self.catalogue.save(job.name, state)
+            if failure is None and job.record.type in (jobs.ORDER, jobs.RENEW):
+                self.catalogue.restored(job.name, changed=False)  # a run that was killed may not have come to it
         except Failure as problem:
             journal.error("%s", problem.message)
+        if failure:
+            self._notifier.failed(job, failure)
+        if job.record.type in (jobs.REVOKE, jobs.RESTORE):
+            # After the end of this job has been told.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._due.follow_up, job.name, job.record.uid)
 
     def refresh(self, job: Job) -> None:
         self.tree.refresh(job.subject_path)
-        self.tree.refresh(objectpaths.MANAGER)
 
     async def may_cancel(self, call: Call, job: Job) -> None:
-        await self._requests.may_cancel(call, job)
+        await self._desk.may_cancel(call, job)
 
     def _export(self) -> None:
         """Has an object for each certificate and account that there is, and none for others."""
@@ -88,10 +170,10 @@ class Service:
         for name in self._accounts - accounts:
             self.tree.remove(objectpaths.account(name))
         for name in sorted(certificates - self._certificates):
-            certificate = CertificateObject(name, self.catalogue, self.queue, self._requests)
+            certificate = CertificateObject(name, self.catalogue, self.queue, self._on_certificates, self._revocations)
             self.tree.add(objectpaths.certificate(name), certificate)
         for name in sorted(accounts - self._accounts):
-            self.tree.add(objectpaths.account(name), AccountObject(name, self.catalogue))
+            self.tree.add(objectpaths.account(name), AccountObject(name, self.catalogue, self._on_accounts))
         for path in map(objectpaths.certificate, certificates & self._certificates):
             self.tree.refresh(path)
         for path in map(objectpaths.account, accounts & self._accounts):

@@ -1,72 +1,88 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What acmed remembers: a JSON file for each certificate and each unfinished job.
-
-A file that is broken is set aside as NAME.broken, logged, and counts as missing: acmed goes on without it.
+"""The state directory: a JSON file for each certificate, each account and each unfinished job, and for what those that
+have ended owe.
 """
 
-import json
-import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from acmed import journal
-from acmed.manager.installed import Installed
-from acmed.varlink.idl import TypeMismatch, parse
+from acmed.manager import jsonfile, remembered
+from acmed.manager.remembered import AccountState, CertificateState
+from acmed.varlink.idl import parse
 
 _SCHEMA = parse(
     """
 interface org.acmed.State
-type Installed (stamp: string, fingerprint: string, serial_number: string, issuer: string,
-  identifiers: []string, not_before: int, not_after: int)
-type Certificate (failures: int, error_name: string, error_message: string, error_time: int, retry_at: int,
-  revoked: string, delivered: [string]string, delivery_errors: [string]string, installed: ?Installed, account: string)
-type AccountRequest (directory: string, contact: []string, key_type: string, ca_pem: ?string)
+type AccountRequest (directory: string, contact: []string, key_type: string, ca_pem: ?string, agreed: bool, new: bool)
+type Presented (type: string, identifier: string, how: string, value: string, account: string, zone: string,
+  name: string)
+type Owed (presented: []Presented, since: int, failures: int, tried: int, retry_at: int)
 type Job (id: int, type: string, name: string, uid: int, started: int, new_key: bool, reason: int, before: string,
-  tokens: []string, webroot: bool, account: ?AccountRequest)
+  presented: []Presented, account: ?AccountRequest, account_name: string, identifiers: []string, created: string,
+  contact: []string, key_type: string, der: string, replace: bool, certificate_key: bool, changed: bool)
 """
 )
-_Record = TypeVar("_Record")
 
-
-@dataclass(frozen=True)
-class CertificateState:
-    """Of one certificate. failures: attempts that failed in a row; retry_at: when the timer may try again.
-
-    revoked: the fingerprint that was revoked. delivered: what each service last got, by fingerprint; a service that
-    has not got what is installed is owed it, however that came about. installed: what was read from cert.pem.
-    account: the one that got it, "" where that is not known.
-    """
-
-    failures: int = 0
-    error_name: str = ""
-    error_message: str = ""
-    error_time: int = 0
-    retry_at: int = 0
-    revoked: str = ""
-    delivered: dict[str, str] = field(default_factory=dict)
-    delivery_errors: dict[str, str] = field(default_factory=dict)
-    installed: Installed | None = None
-    account: str = ""
+# How an answer to a challenge got to where it is: a file of ours, a file in a web server's directory (acme-privd), an
+# update of a zone (acme-dnsd), or the zone's own way (acme-privd).
+DIRECTORY, WEBROOT, UPDATE, PUBLISH = "directory", "webroot", "update", "publish"
 
 
 @dataclass(frozen=True)
 class AccountRequest:
-    """What AddAccount was asked for. ca_pem: certificates that authenticate the CA's HTTPS; public."""
+    """What AddAccount was asked for. ca_pem: certificates that authenticate the CA's HTTPS; public. agreed: to the CA's
+    terms of service. new: there was no such account before.
+    """
 
     directory: str
     contact: tuple[str, ...]
     key_type: str
     ca_pem: str | None
+    agreed: bool = True
+    new: bool = False
+
+
+@dataclass(frozen=True)
+class Presented:
+    """What answers a challenge of a type, and how it got there. identifier: the value, without "*.".
+
+    how: DIRECTORY (value is a file's name), WEBROOT (a token), UPDATE (a TXT record's text; account: the URL that its
+    label is made of) or PUBLISH (the same; name and zone: where it belongs).
+    """
+
+    type: str
+    identifier: str
+    how: str
+    value: str
+    account: str = ""
+    zone: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Owed:
+    """What is presented although its job has ended, as it could not be withdrawn. since: when that was. failures: so
+    many attempts failed; tried: when the last one did; retry_at: when the next one is to be.
+    """
+
+    presented: tuple[Presented, ...]
+    since: int
+    failures: int
+    tried: int
+    retry_at: int
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """An unfinished job. name: the certificate's, or the account's where type is account. uid: who asked for it.
+    """An unfinished job. name: what it is about (jobs.Kind). uid: who asked for it.
 
-    before: the fingerprint of what was installed when it began. tokens: what may still be presented for it;
-    webroot: in a web server's directory.
+    before: the fingerprint of what was installed when it began. presented: what may still be there for it. created: the
+    account that has an order for it at its CA. account: of a new one. account_name: who is to authorize identifiers, or
+    to revoke a certificate that is not ours (der: base64). contact, key_type: what an account's are to become.
+    replace: what is revoked is to be ordered again. certificate_key: a revocation is signed by the certificate's own
+    key. changed: the CA has the account's next key.
     """
 
     id: int
@@ -77,52 +93,100 @@ class JobRecord:
     new_key: bool = False
     reason: int = 0
     before: str = ""
-    tokens: tuple[str, ...] = ()
-    webroot: bool = False
+    presented: tuple[Presented, ...] = ()
     account: AccountRequest | None = None
+    account_name: str = ""
+    identifiers: tuple[str, ...] = ()
+    created: str = ""
+    contact: tuple[str, ...] = ()
+    key_type: str = ""
+    der: str = ""
+    replace: bool = False
+    certificate_key: bool = False
+    changed: bool = False
+
+
+# What is not in every record, as JSON has it.
+_LATER: dict[str, Any] = {
+    key: list(value) if isinstance(value, tuple) else value
+    for key, value in asdict(JobRecord(0, "", "", 0, 0)).items()
+    if key not in ("id", "type", "name", "uid", "started")
+}
 
 
 class Store:
-    """The state directory. Writing raises OSError."""
+    """Writing raises OSError."""
 
     def __init__(self, directory: Path) -> None:
         self._certificates = directory / "certificates"
+        self._accounts = directory / "accounts"
         self._jobs = directory / "jobs"
+        self._owed = directory / "owed"
         self._counter = directory / "last-job"
         self._known: dict[str, CertificateState] = {}
-        for path in (self._certificates, self._jobs):
+        self._known_accounts: dict[str, AccountState] = {}
+        for path in (self._certificates, self._accounts, self._jobs, self._owed):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = {path.stem: jsonfile.read(path, _debt) for path in self._owed.glob("*.json")}
+        self._known_owed = {name: owed for name, owed in found.items() if owed}
 
     def certificate(self, name: str) -> CertificateState:
         if name not in self._known:
-            self._known[name] = _read(self._certificates / f"{name}.json", _certificate) or CertificateState()
+            path = self._certificates / f"{name}.json"
+            self._known[name] = jsonfile.read(path, remembered.certificate) or CertificateState()
         return self._known[name]
 
     def save_certificate(self, name: str, state: CertificateState) -> None:
         if state != self._known.get(name):
             self._known[name] = state
-            _write(self._certificates / f"{name}.json", asdict(state))
+            jsonfile.write(self._certificates / f"{name}.json", asdict(state))
 
     def cache_certificate(self, name: str, state: CertificateState) -> None:
-        """For what can be found out again: it costs no fsync, and a disk that is full is no reason to fail."""
+        """For what can be found out again."""
         self._known[name] = state
-        try:
-            _write(self._certificates / f"{name}.json", asdict(state), durable=False)
-        except OSError as error:
-            journal.warning("Cannot write the state of %s: %s", name, error.strerror or error)
+        jsonfile.cache(self._certificates / f"{name}.json", asdict(state))
 
     def forget_certificate(self, name: str) -> None:
         self._known.pop(name, None)
         (self._certificates / f"{name}.json").unlink(missing_ok=True)
 
+    def account(self, name: str) -> AccountState:
+        if name not in self._known_accounts:
+            path = self._accounts / f"{name}.json"
+            self._known_accounts[name] = jsonfile.read(path, remembered.account) or AccountState()
+        return self._known_accounts[name]
+
+    def cache_account(self, name: str, state: AccountState) -> None:
+        """All of it can be found out again."""
+        if state != self._known_accounts.get(name):
+            self._known_accounts[name] = state
+            jsonfile.cache(self._accounts / f"{name}.json", asdict(state))
+
+    def forget_account(self, name: str) -> None:
+        self._known_accounts.pop(name, None)
+        (self._accounts / f"{name}.json").unlink(missing_ok=True)
+
+    @property
+    def owed(self) -> dict[str, Owed]:
+        """By the names of the jobs that it is of."""
+        return dict(self._known_owed)
+
+    def save_owed(self, name: str, owed: Owed) -> None:
+        self._known_owed[name] = owed
+        jsonfile.write(self._owed / f"{name}.json", asdict(owed))
+
+    def forget_owed(self, name: str) -> None:
+        self._known_owed.pop(name, None)
+        (self._owed / f"{name}.json").unlink(missing_ok=True)
+
     def jobs(self) -> list[JobRecord]:
         """The unfinished jobs, oldest first."""
-        found = [_read(path, _job) for path in self._jobs.glob("*.json")]
+        found = [jsonfile.read(path, _job) for path in self._jobs.glob("*.json")]
         return sorted((record for record in found if record), key=lambda record: record.id)
 
     def save_job(self, record: JobRecord, durable: bool = True) -> None:
         """durable: it is to survive a power failure too."""
-        _write(self._jobs / f"{record.id}.json", asdict(record), durable)
+        jsonfile.write(self._jobs / f"{record.id}.json", asdict(record), durable)
 
     def remove_job(self, number: int) -> None:
         """Where that fails, the job is taken up again by the next run, which finds it done."""
@@ -138,54 +202,27 @@ class Store:
             last = int(self._counter.read_text())
         except (FileNotFoundError, ValueError):
             last = max((record.id for record in self.jobs()), default=0)
-        _replace(self._counter, str(last + 1).encode(), durable=False)
+        jsonfile.replace(self._counter, str(last + 1).encode(), durable=False)
         return last + 1
 
 
-def _certificate(data: dict[str, Any]) -> CertificateState:
-    _SCHEMA.check(data, _SCHEMA.types["Certificate"])
-    installed = data.pop("installed", None)
-    if installed:
-        installed = Installed(**installed | {"identifiers": tuple(installed["identifiers"])})
-    return CertificateState(**data, installed=installed)
-
-
 def _job(data: dict[str, Any]) -> JobRecord:
+    """From JSON; an older acmed wrote less. Raises TypeMismatch or ValueError."""
+    if not isinstance(data, dict):
+        raise ValueError("it is not an object")
+    data = _LATER | data
     _SCHEMA.check(data, _SCHEMA.types["Job"])
     account = data.pop("account", None)
     if account:
         account = AccountRequest(**account | {"contact": tuple(account["contact"])})
-    return JobRecord(**data | {"tokens": tuple(data["tokens"])}, account=account)
+    lists = {key: tuple(data[key]) for key in ("identifiers", "contact")}
+    presented = tuple(Presented(**one) for one in data["presented"])
+    return JobRecord(**data | lists | {"presented": presented}, account=account)
 
 
-def _read(path: Path, decode: Callable[[dict[str, Any]], _Record]) -> _Record | None:
-    try:
-        return decode(json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeMismatch, RecursionError) as error:
-        aside = path.with_name(f"{path.name}.broken")
-        path.rename(aside)
-        journal.error("%s is broken (%s) and was set aside as %s", path, error or type(error).__name__, aside.name)
-        return None
-
-
-def _write(path: Path, data: dict[str, Any], durable: bool = True) -> None:
-    _replace(path, json.dumps(data, indent=1).encode() + b"\n", durable)
-
-
-def _replace(path: Path, data: bytes, durable: bool) -> None:
-    """The file has its old content or its new one at any time; durable: after a power failure too."""
-    new = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-        file.write(data)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    new.rename(path)
-    if durable:
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+def _debt(data: dict[str, Any]) -> Owed:
+    """From JSON. Raises TypeMismatch or ValueError."""
+    if not isinstance(data, dict):
+        raise ValueError("it is not an object")
+    _SCHEMA.check(data, _SCHEMA.types["Owed"])
+    return Owed(**data | {"presented": tuple(Presented(**one) for one in data["presented"])})

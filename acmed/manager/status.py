@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """How a certificate is: its configuration, what is installed and what acmed remembers, taken together."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from acmed.config import Certificate
 from acmed.manager import renewal
 from acmed.manager.installed import Installed
-from acmed.manager.state import CertificateState
+from acmed.manager.remembered import LOST, CertificateState, Issuance, Window
 
 
 class Work(StrEnum):
@@ -15,12 +16,14 @@ class Work(StrEnum):
 
     RENEW = "renew"
     DELIVER = "deliver"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True)
 class Status:
-    """configured is None where the certificate's file is broken; problem says why. unreadable: cert.pem is there, and
-    out of reach (why), so that nothing is known about it.
+    """configured is None where the certificate's file is broken; problem says why. unreadable: what is installed is out
+    of reach (why), so that nothing is known about it. files: the stamp of the published files; key_stamp: of the key
+    that root provides. Both are "" where they are not known.
     """
 
     name: str
@@ -29,6 +32,8 @@ class Status:
     state: CertificateState
     installed: Installed | None
     unreadable: str = ""
+    files: str = ""
+    key_stamp: str = ""
 
     @property
     def identifiers(self) -> list[str]:
@@ -38,13 +43,37 @@ class Status:
         return list(self.installed.identifiers) if self.installed else []
 
     @property
+    def window(self) -> Window | None:
+        """What the CA said of the certificate that is installed."""
+        window = self.state.window
+        return window if window and window.fingerprint == self.fingerprint else None
+
+    @property
     def renew_at(self) -> int:
         """0 where nothing is installed."""
-        return renewal.renew_at(self.installed.not_before, self.installed.not_after) if self.installed else 0
+        return renewal.renew_at(self.installed, self._before, self.window) if self.installed else 0
 
     @property
     def revoked(self) -> bool:
         return bool(self.installed) and self.state.revoked == self.fingerprint
+
+    @property
+    def left_alone(self) -> bool:
+        """Whether it was revoked, and nothing is to be ordered in its place."""
+        return self.revoked and not self.state.replace
+
+    @property
+    def needs_new_key(self) -> bool:
+        """Whether the next certificate is to have another key, which acmed makes."""
+        return self.revoked and self.configured is not None and not why_no_new_key(self.configured)
+
+    @property
+    def account(self) -> str:
+        """The one that got what is installed, "" where that is not known."""
+        issued = self.state.issued
+        if issued is None:
+            return self.state.account
+        return issued.account if issued.fingerprint == self.fingerprint else ""
 
     @property
     def fingerprint(self) -> str:
@@ -59,6 +88,18 @@ class Status:
         return {name: self.state.delivery_errors.get(name, "") for name in owed}
 
     @property
+    def damaged(self) -> bool:
+        """Whether published files are missing, or are not those that acmed knows, and may be put back."""
+        return self.state.files not in ("", LOST, self.files) and bool(self.files)
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """What is configured otherwise than what is installed was ordered; each is a key of acmed.toml(5). What is not
+        known is no difference: what an older acmed, or another program, has installed is not ordered again for it.
+        """
+        return tuple(self._differences())
+
+    @property
     def error(self) -> tuple[str, str]:
         """Name and message of what went wrong last and was not put right since; two empty strings for nothing."""
         if self.problem:
@@ -67,36 +108,46 @@ class Status:
             return "org.acmed1.Error.InstallFailed", self.unreadable
         return self.state.error_name, self.state.error_message
 
+    @property
+    def failing(self) -> bool:
+        return bool(self.state.failures or self.problem or self.unreadable)
+
     def word(self, now: int) -> str:
         """The property State: missing valid due expired revoked failing. What matters most comes first."""
-        failing = bool(self.state.failures or self.problem or self.unreadable)
         if self.revoked:
             return "revoked"
         if self.installed and now >= self.installed.not_after:
             return "expired"
-        if failing:
+        if self.failing:
             return "failing"
         if not self.installed:
             return "missing"
-        return "due" if self.is_due(now) else "valid"
+        return "due" if self.damaged or self.is_due(now) else "valid"
+
+    def endangered(self, now: int) -> bool:
+        """Whether it should have been renewed by now: half of the time for that is gone, the time that the CA gave is
+        over and attempts fail, it was revoked and is to be replaced, or attempts fail and there is none at all.
+        """
+        if not self.installed:
+            return self.failing
+        if self.revoked:
+            return self.state.replace
+        late = bool(self.window and self.window.start and now >= self.window.end)
+        return now >= renewal.endangered_at(self.installed, self._before) or (late and bool(self.state.failures))
 
     def is_due(self, now: int) -> bool:
         """Whether a new certificate is wanted: none is there, its time has come, or it is not what is configured."""
         if self.unreadable:
             return False
-        if not self.installed or self.revoked or now >= self.renew_at:
-            return True
-        return self.configured is not None and self._differs(self.configured, self.installed)
+        missing = not self.installed or self.revoked or self.state.files == LOST
+        return missing or now >= self.renew_at or bool(self.differences)
 
-    def _differs(self, configured: Certificate, installed: Installed) -> bool:
-        """Other names, or from another account, which may be at another CA."""
-        other_account = self.state.account not in ("", configured.account)
-        return other_account or set(self.identifiers) != set(installed.identifiers)
-
-    def work(self, now: int) -> Work | None:
-        """What the timer has to do now. A revoked certificate is left to its owner."""
-        if not self.configured or self.revoked:
+    def work(self, now: int, restore: bool = True) -> Work | None:
+        """What the timer has to do now; restore: that has not been tried yet."""
+        if not self.configured or self.left_alone:
             return None
+        if self.damaged and restore and not self.revoked:
+            return Work.RESTORE
         if self.is_due(now) and not self.is_waiting(now):
             return Work.RENEW
         return Work.DELIVER if self.undelivered else None
@@ -107,9 +158,61 @@ class Status:
 
     def next_attempt(self, now: int) -> int:
         """When the timer will have to do something; 0 for never."""
-        if not self.configured or self.revoked or self.unreadable:
+        if not self.configured or self.left_alone or self.unreadable:
             return 0
-        if self.undelivered:
+        if self.undelivered or self.damaged:
             return now
         moment = now if self.is_due(now) else self.renew_at
         return max(moment, self.state.retry_at) if self.is_waiting(moment) else moment
+
+    @property
+    def _before(self) -> float | None:
+        return self.configured.renew_before if self.configured else None
+
+    def _differences(self) -> Iterator[str]:
+        configured, installed, issued = self.configured, self.installed, self.state.issued
+        if not configured or not installed:
+            return
+        if set(self.identifiers) != set(installed.identifiers):
+            yield "names"
+        if self.account not in ("", *configured.accounts):
+            yield "account"
+        if not issued or issued.fingerprint != installed.fingerprint:
+            return
+        wanted = issuance(configured, installed.fingerprint, issued.account, self.key_stamp, self.state.csr)
+        for word, one, other in (
+            ("key-type", issued.key_type, wanted.key_type),
+            ("profile", issued.profile, wanted.profile),
+            ("must-staple", issued.must_staple, wanted.must_staple),
+            ("common-name", issued.common_name, wanted.common_name),
+            ("csr", issued.csr, wanted.csr),
+        ):
+            if one != other:
+                yield word
+        # A key that acmed cannot look at, and one of which it did not know before, are as they were.
+        if issued.key_stamp and wanted.key_stamp and issued.key_stamp != wanted.key_stamp:
+            yield "key-file"
+
+
+def why_no_new_key(configured: Certificate) -> str:
+    """Why acmed cannot make the key of a certificate, and who can; empty where it does."""
+    if configured.csr:
+        return "its CSR was made elsewhere: make one with another key, and order with that"
+    if configured.key_file:
+        return f"its key is provided: put another one into {configured.key_file}, and renew it"
+    return ""
+
+
+def issuance(configured: Certificate, fingerprint: str, account: str, key_stamp: str, csr: str) -> Issuance:
+    """What a certificate that is ordered now is ordered as."""
+    own_key = not why_no_new_key(configured)
+    return Issuance(
+        fingerprint=fingerprint,
+        account=account,
+        key_type=configured.key_type.value if own_key else "",
+        profile=configured.profile or "",
+        must_staple=configured.must_staple,
+        common_name=configured.common_name or configured.subject or "",
+        key_stamp=key_stamp,
+        csr=csr if configured.csr else "",
+    )

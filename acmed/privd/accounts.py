@@ -2,17 +2,15 @@
 """ACME accounts: a sealed key, and acmed.toml.d/account-NAME.toml."""
 
 import re
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
 from acmed import journal, pem
-from acmed.config import Account, load
+from acmed.config import Account
 from acmed.config.model import DIRECTORIES, KeyType, origin
-from acmed.privd import files, keys, toml
+from acmed.privd import account_file, bindings, files, keys, lookup, seal
+from acmed.privd.account_file import Table
 from acmed.privd.places import Places
-from acmed.privd.refusal import explained, refusal
-from acmed.privd.seal import SealingFailed, seal
+from acmed.privd.refusal import refusal
 
 _URL = re.compile(r"[\x21-\x7e]{1,2000}")
 _CONTACT = re.compile(r"mailto:[^\s@,?%<>\"\\:;/]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -22,9 +20,6 @@ _MAX_CA_CERTIFICATES = 500
 _MAX_CERTIFICATE_BYTES = 16 * 1024
 
 _DIRECTORY_MODE = 0o755
-_HEAD = "# Written by acmed for 'acmectl account add'. Comments are not kept when it is written again.\n"
-
-_Table = dict[str, str | list[str]]
 
 
 @dataclass(frozen=True)
@@ -40,36 +35,66 @@ class Wish:
 
 def checked(name: str, directory: str, contact: list[str], key_type: str, ca_pem: str | None) -> Wish:
     """Raises InvalidConfiguration. directory is a URL, or a short name of DIRECTORIES."""
+    ca = None if ca_pem is None else _rebuilt(ca_pem)
+    return Wish(name, checked_directory(directory), checked_contact(contact), checked_key_type(key_type), ca)
+
+
+def checked_directory(directory: str) -> str:
+    """Its URL. Raises InvalidConfiguration."""
     url = DIRECTORIES.get(directory, directory)
     _check_url("directory", url)
+    return url
+
+
+def checked_contact(contact: list[str]) -> tuple[str, ...]:
+    """Raises InvalidConfiguration."""
     if len(contact) > _MAX_CONTACTS:
         raise _invalid(f"{len(contact)} contacts; allowed are {_MAX_CONTACTS}")
     for one in contact:
         if not _CONTACT.fullmatch(one):
             raise _invalid(f"contact {one!r} must be mailto: and one mail address, such as mailto:admin@example.com")
+    return tuple(contact)
+
+
+def checked_key_type(key_type: str) -> KeyType:
+    """Raises InvalidConfiguration."""
     if key_type not in list(KeyType):
         raise _invalid(f"key type {key_type!r}; allowed are {', '.join(KeyType)}")
-    return Wish(name, url, tuple(contact), KeyType(key_type), None if ca_pem is None else _rebuilt(ca_pem))
+    return KeyType(key_type)
 
 
 def create(places: Places, wish: Wish) -> Account:
     """Seals a new key, unless the account has one, and writes its configuration. Raises InvalidConfiguration,
     KeyUnavailable or OSError; then the configuration is as it was.
     """
-    existing = places.configuration().accounts.get(wish.name)
-    if existing and existing.directory != wish.directory:
-        raise _invalid(f"account {wish.name!r} is there already, for {existing.directory}; take another name")
+    check_directory(places, wish.name, wish.directory)
     path, ca_file = places.account_file(wish.name), places.ca_file(wish.name)
     with files.kept_on_error(path), files.kept_on_error(ca_file):
         if wish.ca is not None:
             files.make_directory(ca_file.parent, _DIRECTORY_MODE)
             files.replace(ca_file, wish.ca.encode(), files.PUBLIC)
         has_key = (places.credentials / wish.name).exists()
-        account = _write(places, wish.name, _wished(places, wish, keeps_uri=has_key))
+        account = account_file.write(places, wish.name, _wished(places, wish, keeps_uri=has_key))
         if not has_key:
-            _seal(places, wish)
+            _seal_new_key(places, wish)
     if wish.ca is None:
         ca_file.unlink(missing_ok=True)
+    bindings.forget_note(places, wish.name)
+    return account
+
+
+def check_directory(places: Places, name: str, directory: str) -> None:
+    """Raises InvalidConfiguration where the account is there for another directory."""
+    existing = places.configuration().accounts.get(name)
+    if existing and existing.directory != directory:
+        raise _invalid(f"account {name!r} is there already, for {existing.directory}; take another name")
+
+
+def registered(places: Places, name: str) -> Account:
+    """An account that the CA knows. Raises NoSuchAccount or InvalidConfiguration."""
+    account = lookup.account(places.configuration(), name)
+    if account.uri is None:
+        raise _invalid(f"account {name!r} is not registered at {account.directory}; run: acmectl account add {name}")
     return account
 
 
@@ -80,10 +105,22 @@ def set_uri(places: Places, account: Account, uri: str) -> bool:
         raise _invalid(f"the CA gave account {account.name!r} the URL {uri}, which is not at {account.directory}")
     if account.uri == uri:
         return False
-    path = places.account_file(account.name)
-    with files.kept_on_error(path):
-        _write(places, account.name, _table(path, account.name) | {"uri": uri})
+    account_file.write(places, account.name, account_file.read(places, account.name) | {"uri": uri})
     return True
+
+
+def check_contact_is_ours(places: Places, name: str) -> None:
+    """Before the CA is told: what we would write must count. Raises InvalidConfiguration."""
+    account_file.read(places, name)
+    path = account_file.overruling(places, name, "contact")
+    if path is not None:
+        raise _invalid(f"{path} has the contacts of account {name!r}, which acmed does not change; remove them there")
+
+
+def set_contact(places: Places, account: Account, contact: tuple[str, ...]) -> None:
+    """Remembers the contacts that the CA was given. Raises InvalidConfiguration or OSError."""
+    table = account_file.read(places, account.name) | {"contact": list(contact)}
+    account_file.write(places, account.name, table)
 
 
 def _check_url(what: str, url: str) -> None:
@@ -105,58 +142,21 @@ def _rebuilt(ca_pem: str) -> str:
     return "".join(map(pem.encode, blocks))
 
 
-def _wished(places: Places, wish: Wish, keeps_uri: bool) -> _Table:
+def _wished(places: Places, wish: Wish, keeps_uri: bool) -> Table:
     """The table with what stays of the one that is there. A new key has no URL at the CA yet."""
-    table: _Table = {"directory": wish.directory, "contact": list(wish.contact)}
+    table: Table = {"directory": wish.directory, "contact": list(wish.contact)}
     if wish.ca is not None:
         table["ca-file"] = str(places.ca_file(wish.name))
-    leaves = {"directory", "contact", "ca-file"} | (set() if keeps_uri else {"uri"})
-    before = _table(places.account_file(wish.name), wish.name)
+    table |= bindings.noted(places, wish.name, wish.directory)
+    leaves = {"directory", "contact", "ca-file", *table} | (set() if keeps_uri else {"uri"})
+    before = account_file.read(places, wish.name)
     return table | {key: value for key, value in before.items() if key not in leaves}
 
 
-def _table(path: Path, name: str) -> _Table:
-    """What our own file says; empty where there is none. Raises InvalidConfiguration: it is not ours any more."""
-    try:
-        data = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError) as error:
-        raise _invalid(f"{path}: {error}") from error
-    accounts = data.pop("account", None)
-    table = accounts.pop(name, None) if isinstance(accounts, dict) else None
-    if data or accounts or not isinstance(table, dict):
-        raise _invalid(f"{path} has more in it than [account.{name}]; move the rest to another file")
-    for key, value in table.items():
-        is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        if not isinstance(value, str) and not is_list:
-            raise _invalid(f"{path}: {key} is neither a string nor a list of strings")
-    return table
-
-
-def _write(places: Places, name: str, table: _Table) -> Account:
-    """Writes our file, and sees what the configuration makes of it. Raises InvalidConfiguration, OSError."""
-    path = places.account_file(name)
-    lines = [
-        f"{key} = {toml.strings(value) if isinstance(value, list) else toml.string(value)}\n"
-        for key, value in table.items()
-    ]
-    files.make_directory(path.parent, _DIRECTORY_MODE)
-    files.replace(path, f"{_HEAD}[account.{toml.string(name)}]\n{''.join(lines)}".encode(), files.PUBLIC)
-    loaded = load(places.etc, places.usr)
-    if name not in loaded.configuration.accounts:
-        ours = "; ".join(str(problem) for problem in loaded.problems if problem.path == path)
-        raise _invalid(ours or f"[account.{name}] has a problem elsewhere; see: acmectl config check")
-    return loaded.configuration.accounts[name]
-
-
-def _seal(places: Places, wish: Wish) -> None:
-    try:
-        seal(wish.name, keys.to_pem(keys.generate(wish.key_type)), places.credentials / wish.name)
-    except SealingFailed as error:
-        raise refusal("KeyUnavailable", account=wish.name, reason=str(error)) from error
-    except OSError as error:
-        raise refusal("KeyUnavailable", account=wish.name, reason=explained(error)) from error
+def _seal_new_key(places: Places, wish: Wish) -> None:
+    key = keys.to_pem(keys.generate(wish.key_type))
+    with seal.errors(wish.name):
+        seal.seal(seal.ACCOUNT, wish.name, key, places.credentials / wish.name)
     journal.notice("Made the key of account %s (%s)", wish.name, wish.key_type.value, account=wish.name)
 
 

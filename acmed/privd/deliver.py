@@ -16,7 +16,6 @@ from acmed.privd.refusal import explained
 from acmed.varlink import VarlinkError
 
 _JOB_TIMEOUT = 120.0  # seconds; a unit's own TimeoutStartSec= is 90 unless it says otherwise
-_SECRET = ("privkey", "combined")
 
 # ReloadOrTryRestartUnit does not start what was stopped between our look at it and the job.
 _METHODS = {Action.RELOAD: "ReloadOrTryRestartUnit", Action.RESTART: "TryRestartUnit"}
@@ -60,6 +59,8 @@ async def _deliver(
     if name not in certificate.services:
         return f"it is not among the services of {certificate.path}"
     service = configuration.services[name]
+    if content.privkey is None and (problem := ownership.keyless_problem(service)):
+        return problem
     try:
         if service.group is not None:
             access = ownership.key_access(configuration.services[one] for one in certificate.services)
@@ -74,7 +75,7 @@ async def _deliver(
 
 def _copy(name: str, service: Service, content: sets.Content) -> None:
     for kind, pattern in service.files.items():
-        access = ownership.service_access(service) if kind in _SECRET else files.PUBLIC
+        access = ownership.service_access(service) if kind in sets.SECRET else files.PUBLIC
         target, data = Path(pattern.replace("{name}", name)), content.file(kind)
         try:
             with files.reached(target.parent) as directory:

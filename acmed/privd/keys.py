@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Private keys and certificate signing requests (RFC 2986)."""
+"""Private keys of certificates."""
 
-import ipaddress
+import base64
+import hashlib
+import re
+from enum import StrEnum
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -15,11 +17,26 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from acmed.config.model import KeyType
-from acmed.names import Identifier
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _PUBLIC_EXPONENT = 65537
+_CURVES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384", "secp521r1": "ecdsa-p521"}
+_RSA_BITS = range(2048, 4097)
+# "openssl ecparam -genkey" writes another block in front of it.
+_BLOCK = re.compile(rb"-----BEGIN ((?:[A-Z]+ )?PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+
+
+class Origin(StrEnum):
+    """Where a certificate's key comes from."""
+
+    GENERATED = "generated"  # made here
+    PROVIDED = "provided"  # root's own, key-file
+    ELSEWHERE = "elsewhere"  # it never was here: the CSR came ready made
+
+
+class UnusableKey(ValueError):
+    """Not a key that a certificate may have; the message says why, without any of its bytes."""
 
 
 def generate(key_type: KeyType) -> PrivateKey:
@@ -39,11 +56,26 @@ def to_pem(key: PrivateKey) -> bytes:
 
 
 def from_pem(pem: bytes) -> PrivateKey:
-    """A key that to_pem() wrote. Raises ValueError for anything else."""
-    key = load_pem_private_key(pem, None)
-    if not isinstance(key, PrivateKey):
-        raise ValueError("neither an ECDSA nor an RSA key")
-    return key
+    """The one private key in a PEM file: ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 4096 bits. Raises
+    UnusableKey.
+    """
+    blocks = [found[0] for found in _BLOCK.finditer(pem)]
+    if len(blocks) != 1:
+        raise UnusableKey(f"it must have one unencrypted private key (PEM) in it, and has {len(blocks)}")
+    try:
+        key = load_pem_private_key(blocks[0], None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UnusableKey("it is not an unencrypted private key in PEM") from error
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size in _RSA_BITS:
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
+        return key
+    raise UnusableKey("it must be ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 4096 bits")
+
+
+def type_of(key: PrivateKey) -> str:
+    """As acmed.toml(5) has it, where it has it: "rsa-2560" is one, too."""
+    return f"rsa-{key.key_size}" if isinstance(key, rsa.RSAPrivateKey) else _CURVES[key.curve.name]
 
 
 def public_key(key: PrivateKey) -> bytes:
@@ -51,16 +83,11 @@ def public_key(key: PrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def signing_request(key: PrivateKey, identifiers: tuple[Identifier, ...]) -> bytes:
-    """A CSR (DER) with all identifiers as subject alternative names and an empty subject: a common name would be
-    limited to 64 bytes, and is not needed (RFC 8555 section 7.4).
-    """
-    names = x509.SubjectAlternativeName([_general_name(identifier) for identifier in identifiers])
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=False)
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+def encoded_public_key(key: PrivateKey) -> str:
+    """public_key() in base64."""
+    return base64.b64encode(public_key(key)).decode()
 
 
-def _general_name(identifier: Identifier) -> x509.GeneralName:
-    if identifier.type == "ip":
-        return x509.IPAddress(ipaddress.ip_address(identifier.value))
-    return x509.DNSName(identifier.value)
+def fingerprint(encoded: str) -> str:
+    """SHA-256, hexadecimal, of a public key that is DER SubjectPublicKeyInfo in base64."""
+    return hashlib.sha256(base64.b64decode(encoded)).hexdigest()

@@ -29,3 +29,13 @@ def account(configuration: Configuration, name: str) -> Account:
     if name not in configuration.accounts:
         raise refusal("NoSuchAccount", account=name)
     return configuration.accounts[name]
+
+
+def account_for(configuration: Configuration, known: Certificate, name: str | None) -> Account:
+    """The account that a certificate is to come from: the first of its own where none is named. Raises
+    InvalidConfiguration or NoSuchAccount.
+    """
+    if name is not None and name not in known.accounts:
+        message = f"{known.path} does not name the account {name!r}; it has: {', '.join(known.accounts)}"
+        raise refusal("InvalidConfiguration", message=message)
+    return account(configuration, known.account if name is None else name)

@@ -4,9 +4,10 @@
 import grp
 from collections.abc import Iterable
 
-from acmed.config import Service
+from acmed.config import Certificate, Configuration, Service
 from acmed.privd.files import PRIVATE, Access
 from acmed.privd.refusal import refusal
+from acmed.privd.sets import SECRET
 
 
 def service_access(service: Service) -> Access:
@@ -31,3 +32,19 @@ def key_access(services: Iterable[Service]) -> Access:
     for access in accesses:
         mode &= access.mode
     return Access(accesses[0].group, mode)
+
+
+def check_keyless(configuration: Configuration, certificate: Certificate) -> None:
+    """For a certificate whose key is elsewhere. Raises InvalidConfiguration where a service wants to have it."""
+    for name in certificate.services:
+        if problem := keyless_problem(configuration.services[name]):
+            raise refusal("InvalidConfiguration", message=f"{certificate.path}: {problem}")
+
+
+def keyless_problem(service: Service) -> str:
+    """Why a certificate whose key is elsewhere cannot be delivered to a service, or an empty string."""
+    kinds = [kind for kind in service.files if kind in SECRET]
+    if not kinds:
+        return ""
+    files = " and ".join(kinds)
+    return f"[service.{service.name}] has files for {files}, and the key is not here: the CSR was made elsewhere"

@@ -21,19 +21,61 @@ class Permits:
     def __init__(self, socket: Path) -> None:
         self._client = varlink.Client(varlink.load("org.acmed.KeyPermit"), socket)
 
-    async def order(self, account: str, certificate: str, identifiers: tuple[Identifier, ...], csr_sha256: str) -> None:
-        """Permits an order for exactly these identifiers and this CSR, in place of an earlier one."""
-        await self._call(
+    async def order(
+        self,
+        account: str,
+        certificate: str,
+        identifiers: tuple[Identifier, ...],
+        csr_sha256: str,
+        profile: str | None = None,
+        not_after: str | None = None,
+        replaces: str | None = None,
+    ) -> str | None:
+        """Permits an order for exactly these identifiers and this CSR, in place of an earlier one. The answer is the
+        thumbprint of the account's key, None where that cannot be used now.
+
+        not_after is in the form of RFC 3339, replaces a certID (RFC 9773 section 4.1).
+        """
+        answer = await self._call(
             "PermitOrder",
             account,
             certificate=certificate,
-            identifiers=[{"type": identifier.type, "value": identifier.value} for identifier in identifiers],
+            identifiers=_listed(identifiers),
             csrSha256=csr_sha256,
+            profile=profile,
+            notAfter=not_after,
+            replaces=replaces,
             lifetime=_ORDER_LIFETIME,
         )
+        return _thumbprint(answer)
+
+    async def authorize(self, account: str, subject: str, identifiers: tuple[Identifier, ...]) -> str | None:
+        """Permits authorizations for these identifiers without a certificate, in place of earlier ones. The answer is
+        as for an order.
+        """
+        answer = await self._call(
+            "PermitAuthorize",
+            account,
+            subject=subject,
+            identifiers=_listed(identifiers),
+            lifetime=_ORDER_LIFETIME,
+        )
+        return _thumbprint(answer)
 
     async def new_account(self, account: str, contact: tuple[str, ...]) -> None:
         await self._call("PermitNewAccount", account, contact=list(contact), lifetime=_ONE_SHOT_LIFETIME)
+
+    async def read(self, account: str) -> None:
+        await self._call("PermitRead", account, lifetime=_ONE_SHOT_LIFETIME)
+
+    async def update(self, account: str, contact: tuple[str, ...]) -> None:
+        await self._call("PermitUpdate", account, contact=list(contact), lifetime=_ONE_SHOT_LIFETIME)
+
+    async def deactivate(self, account: str) -> None:
+        await self._call("PermitDeactivate", account, lifetime=_ONE_SHOT_LIFETIME)
+
+    async def key_change(self, account: str) -> None:
+        await self._call("PermitKeyChange", account, lifetime=_ONE_SHOT_LIFETIME)
 
     async def revoke(self, account: str, certificate_sha256: str, reason: int) -> None:
         await self._call(
@@ -51,9 +93,9 @@ class Permits:
         except (VarlinkError, ConnectionLost, TimeoutError) as error:
             journal.notice("Cannot end the permit for %s: %s", certificate, error)
 
-    async def _call(self, method: str, account: str, **parameters: Any) -> None:
+    async def _call(self, method: str, account: str, **parameters: Any) -> dict[str, Any]:
         try:
-            await self._client.call(method, timeout=_TIMEOUT, account=account, **parameters)
+            return await self._client.call(method, timeout=_TIMEOUT, account=account, **parameters)
         except VarlinkError as error:
             if error.name == "org.acmed.KeyPermit.UnknownAccount":
                 raise refusal("NoSuchAccount", account=account) from error
@@ -61,3 +103,12 @@ class Permits:
         except (ConnectionLost, TimeoutError) as error:
             reason = f"acme-keyd does not answer ({error or 'timeout'}); see: journalctl -u acme-keyd.service"
             raise refusal("KeyUnavailable", account=account, reason=reason) from error
+
+
+def _thumbprint(answer: dict[str, Any]) -> str | None:
+    found: str | None = answer["thumbprint"]
+    return found
+
+
+def _listed(identifiers: tuple[Identifier, ...]) -> list[dict[str, str]]:
+    return [{"type": identifier.type, "value": identifier.value} for identifier in identifiers]

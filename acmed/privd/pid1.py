@@ -62,10 +62,10 @@ class Pid1:
             raise
         return await self._property(path, f"{_NAME}.Service", name)
 
-    async def active(self, pattern: str) -> set[str]:
-        """The names of the units of a glob pattern that are active or on the way there or from there."""
+    async def active(self, *patterns: str) -> set[str]:
+        """The names of the units of any of the glob patterns that are active or on the way there or from there."""
         states = ["active", "reloading", "activating", "deactivating"]
-        (units,) = await self._bus.call(_NAME, _PATH, _MANAGER, "ListUnitsByPatterns", "asas", states, [pattern])
+        (units,) = await self._bus.call(_NAME, _PATH, _MANAGER, "ListUnitsByPatterns", "asas", states, list(patterns))
         return {unit[0] for unit in units}
 
     async def reset_failed(self, unit: str) -> None:

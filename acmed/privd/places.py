@@ -18,6 +18,8 @@ class Places:
     certificates: Path = paths.CERTIFICATES
     state: Path = paths.PRIV_STATE
     credentials: Path = paths.ACCOUNT_CREDENTIALS
+    next_credentials: Path = paths.NEXT_ACCOUNT_CREDENTIALS
+    bindings: Path = paths.BINDING_CREDENTIALS
     permit_socket: Path = paths.KEY_PERMIT_SOCKET
     verify_socket: Path = paths.VERIFY_SOCKET
 
@@ -34,9 +36,25 @@ class Places:
     def ca_file(self, name: str) -> Path:
         return self.etc / "ca" / f"{name}.pem"
 
+    def binding_note(self, name: str) -> Path:
+        """What was said about the HMAC key of an account that is not made yet."""
+        return self.state / "bindings" / f"{name}.json"
+
+    def retired_accounts(self) -> Path:
+        """Accounts that were deactivated, and keys that others took the place of."""
+        return self.state / "archive" / "accounts"
+
     def pending(self, name: str) -> Path:
         """The request that was made and not yet replaced."""
         return self.state / "pending" / name
+
+    def csr(self, name: str) -> Path:
+        """The CSR (DER) that was made elsewhere."""
+        return self.state / "csr" / f"{name}.der"
+
+    def archive(self, name: str) -> Path:
+        """Sets that were revoked."""
+        return self.state / "archive" / "certificates" / name
 
     def sets(self, name: str) -> Path:
         """The installed set and older ones, each a directory."""

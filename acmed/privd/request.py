@@ -1,32 +1,47 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The key and CSR for the next certificate, kept in pending/NAME/{privkey.pem,csr.der,request.json} until replaced.
 
-The same request is given again until it was installed or no longer is what the configuration asks for, so that an
-order can be resumed after a crash of anybody.
+Where the CSR came from elsewhere, there is no privkey.pem.
 """
 
-import base64
 import hashlib
 import json
-import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from acmed import journal
-from acmed.config import Certificate
 from acmed.names import Identifier
-from acmed.privd import files, keys, sets
+from acmed.privd import files
+from acmed.privd.keys import Origin
 from acmed.privd.places import Places
 
 _DIRECTORY_MODE = 0o700
-_ID_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What configuration asks for, as far as the CSR or the order says it.
+
+    given: what others made, and may replace: the public key of key-file, or the CSR's SHA-256; empty for a key of ours.
+    """
+
+    identifiers: frozenset[Identifier]
+    key_type: str
+    origin: Origin = Origin.GENERATED
+    given: str = ""
+    must_staple: bool = False
+    common_name: str | None = None
+    subject: str | None = None
+    profile: str | None = None
+    validity_days: int | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """request.json. public_key: base64 of the DER SubjectPublicKeyInfo. csr_sha256: hexadecimal.
+    """request.json. public_key: base64 of the DER SubjectPublicKeyInfo. csr_sha256: hexadecimal. not_after: RFC 3339.
 
     job is acmed's job that it was made for last, and new_key whether that one asked for a new key: the same job that
-    asks again, after a crash, must get the same request.
+    asks again, after a crash, must get the same request. account is the one that it was last given for, accounts are
+    all of those: one key and CSR, but an order of its own at each.
     """
 
     id: str
@@ -37,47 +52,95 @@ class Request:
     public_key: str
     csr_sha256: str
     new_key: bool = False
+    accounts: tuple[str, ...] = ()
+    origin: Origin = Origin.GENERATED
+    must_staple: bool = False
+    common_name: str | None = None
+    subject: str | None = None
+    profile: str | None = None
+    validity_days: int | None = None
+    not_after: str | None = None
+
+    @property
+    def terms(self) -> Terms:
+        given = {Origin.GENERATED: "", Origin.PROVIDED: self.public_key, Origin.ELSEWHERE: self.csr_sha256}
+        return Terms(
+            frozenset(self.identifiers),
+            self.key_type,
+            self.origin,
+            given[self.origin],
+            self.must_staple,
+            self.common_name,
+            self.subject,
+            self.profile,
+            self.validity_days,
+        )
+
+    @property
+    def name(self) -> str:
+        """What callers know it by. It says the account, so that what one CA issued is never taken for another's."""
+        return f"{self.id}.{self.account}"
+
+    def account_of(self, name: str) -> str | None:
+        """The account that was given the request by that name; None where it is another request."""
+        return next((account for account in self.accounts if name == f"{self.id}.{account}"), None)
+
+
+def base(name: str) -> str:
+    """The id of the request that a caller, or set.json, has by that name. Before there was more than one account for a
+    certificate, both were the same.
+    """
+    return name.partition(".")[0]
 
 
 @dataclass(frozen=True)
 class Material:
-    """A request with its private key (PEM) and CSR (DER)."""
+    """A request with its CSR (DER), and its private key (PEM) where that is here."""
 
     request: Request
-    private_key: bytes
+    private_key: bytes | None
     csr: bytes
-
-
-def prepare(places: Places, certificate: Certificate, job: int, new_key: bool) -> Material:
-    """The pending request where it is still right, or a new one in its place. Raises OSError."""
-    material = read(places, certificate.name)
-    installed = sets.current(places, certificate.name)
-    is_installed = installed is not None and material is not None and installed.request == material.request.id
-    if material and _still_right(material.request, certificate, job, new_key, is_installed):
-        return _taken_over(places, certificate.name, material, job, new_key)
-    return _make(places, certificate, job, new_key)
 
 
 def read(places: Places, name: str) -> Material | None:
     """The pending request, or None where there is none, or not a whole one. Raises OSError."""
     directory = places.pending(name)
     try:
-        content = json.loads((directory / "request.json").read_bytes())
-        content["identifiers"] = tuple(Identifier(**identifier) for identifier in content["identifiers"])
-        material = Material(
-            Request(**content),
-            (directory / "privkey.pem").read_bytes(),
-            (directory / "csr.der").read_bytes(),
-        )
+        request = _parse((directory / "request.json").read_bytes())
+        elsewhere = request.origin is Origin.ELSEWHERE
+        key = None if elsewhere else (directory / "privkey.pem").read_bytes()
+        material = Material(request, key, (directory / "csr.der").read_bytes())
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
         journal.warning("The pending request in %s cannot be read (%s); another one is made", directory, error)
         return None
-    if hashlib.sha256(material.csr).hexdigest() != material.request.csr_sha256:
+    if hashlib.sha256(material.csr).hexdigest() != request.csr_sha256:
         journal.warning("The pending request in %s is damaged; another one is made", directory)
         return None
     return material
+
+
+def write(places: Places, name: str, material: Material) -> None:
+    """The old request goes first: a crash in between leaves none, never one with another's key. Raises OSError."""
+    target = places.pending(name)
+    building = target.with_name(f".{name}")
+    files.make_directory(target.parent, _DIRECTORY_MODE)
+    files.remove_tree(building)
+    building.mkdir(mode=_DIRECTORY_MODE)
+    if material.private_key is not None:
+        files.create(building / "privkey.pem", material.private_key, files.PRIVATE)
+    files.create(building / "csr.der", material.csr, files.PRIVATE)
+    files.create(building / "request.json", _description(material.request), files.PRIVATE)
+    files.sync_directory(building)
+    files.remove_tree(target)
+    building.rename(target)
+    files.sync_directory(target.parent)
+
+
+def update(places: Places, name: str, request: Request) -> None:
+    """Changes what is known about the pending request. Raises OSError."""
+    files.replace(places.pending(name) / "request.json", _description(request), files.PRIVATE)
 
 
 def drop(places: Places, name: str) -> None:
@@ -85,64 +148,13 @@ def drop(places: Places, name: str) -> None:
     files.remove_tree(places.pending(name))
 
 
-def _still_right(request: Request, certificate: Certificate, job: int, new_key: bool, is_installed: bool) -> bool:
-    wanted = (certificate.account, set(certificate.identifiers), certificate.key_type.value)
-    if (request.account, set(request.identifiers), request.key_type) != wanted:
-        return False
-    if request.job == job:  # asked again after a crash
-        return request.new_key or not new_key
-    return not (is_installed or new_key)
-
-
-def _taken_over(places: Places, name: str, material: Material, job: int, new_key: bool) -> Material:
-    """For a later job that goes on with the request of an earlier one."""
-    request = replace(material.request, job=job, new_key=material.request.job == job and material.request.new_key)
-    if request != material.request:
-        files.replace(places.pending(name) / "request.json", _description(request), files.PRIVATE)
-    return replace(material, request=request)
-
-
-def _make(places: Places, certificate: Certificate, job: int, new_key: bool) -> Material:
-    key = None if new_key or not certificate.reuse_key else _installed_key(places, certificate)
-    key = key or keys.generate(certificate.key_type)
-    csr = keys.signing_request(key, certificate.identifiers)
-    request = Request(
-        id=secrets.token_hex(_ID_BYTES),
-        job=job,
-        account=certificate.account,
-        identifiers=certificate.identifiers,
-        key_type=certificate.key_type.value,
-        public_key=base64.b64encode(keys.public_key(key)).decode(),
-        csr_sha256=hashlib.sha256(csr).hexdigest(),
-        new_key=new_key,
-    )
-    material = Material(request, keys.to_pem(key), csr)
-    _write(places, certificate.name, material)
-    return material
-
-
-def _installed_key(places: Places, certificate: Certificate) -> keys.PrivateKey | None:
-    """The key of the installed set, for reuse-key, where it is of the type that is asked for."""
-    current = sets.current(places, certificate.name)
-    if current is None or current.key_type != certificate.key_type.value:
-        return None
-    return keys.from_pem(sets.private_key(places, certificate.name, current))
-
-
-def _write(places: Places, name: str, material: Material) -> None:
-    """The old request goes first: a crash in between leaves none, never one with another's key."""
-    target = places.pending(name)
-    building = target.with_name(f".{name}")
-    files.make_directory(target.parent, _DIRECTORY_MODE)
-    files.remove_tree(building)
-    building.mkdir(mode=_DIRECTORY_MODE)
-    files.create(building / "privkey.pem", material.private_key, files.PRIVATE)
-    files.create(building / "csr.der", material.csr, files.PRIVATE)
-    files.create(building / "request.json", _description(material.request), files.PRIVATE)
-    files.sync_directory(building)
-    files.remove_tree(target)
-    building.rename(target)
-    files.sync_directory(target.parent)
+def _parse(text: bytes) -> Request:
+    """Raises ValueError, TypeError or KeyError."""
+    content = json.loads(text)
+    content["identifiers"] = tuple(Identifier(**identifier) for identifier in content["identifiers"])
+    content["accounts"] = tuple(content.get("accounts", ()))
+    content["origin"] = Origin(content.get("origin", Origin.GENERATED))
+    return Request(**content)
 
 
 def _description(request: Request) -> bytes:

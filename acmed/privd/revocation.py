@@ -1,22 +1,43 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The installed certificate, for its revocation (RFC 8555 section 7.6)."""
+"""What is revoked, and the request that a certificate's own key signs for it (RFC 8555 section 7.6)."""
 
 import hashlib
+import re
 
 from acmed import pem
-from acmed.privd import sets
-from acmed.privd.install import MAX_CHAIN
+from acmed.config import Account
+from acmed.config.model import origin
+from acmed.keyd import jws
+from acmed.keyd.keys import parse
+from acmed.privd import archive, retired_keys, sets
+from acmed.privd.keys import Origin
 from acmed.privd.places import Places
 from acmed.privd.refusal import invalid_parameter, refusal
+from acmed.privd.verifier import MAX_CHAIN
+from acmed.reasons import KEY_COMPROMISE, REASONS
 
-# RFC 5280 section 5.3.1: those that a subscriber may give. The rest is about CAs, holds and attribute certificates.
-_REASONS = (0, 1, 3, 4, 5)
+MAX_CERTIFICATE = 16 * 1024  # bytes
+
+_NONCE = re.compile(r"[A-Za-z0-9_-]{1,512}")  # RFC 8555 section 6.5.1
+_URL = re.compile(r"[!-\"$-\[\]-~]{1,2000}")  # printable ASCII without a fragment and backslashes
+_SEQUENCE, _BIT_STRING = 0x30, 0x03
 
 
 def check_reason(reason: int) -> None:
     """Raises InvalidParameter."""
-    if reason not in _REASONS:
+    if reason not in REASONS:
         raise invalid_parameter("reason")
+
+
+def check_certificate(der: bytes) -> None:
+    """Raises InvalidParameter unless it has the form of a certificate (RFC 5280 section 4.1). What is in it is the CA's
+    to read, and nobody's here.
+    """
+    outer = _elements(der) if len(der) <= MAX_CERTIFICATE else []
+    if [tag for tag, _ in outer] != [_SEQUENCE]:
+        raise invalid_parameter("der")
+    if [tag for tag, _ in _elements(outer[0][1])] != [_SEQUENCE, _SEQUENCE, _BIT_STRING]:
+        raise invalid_parameter("der")
 
 
 def installed(places: Places, name: str) -> tuple[sets.Set, bytes]:
@@ -33,3 +54,70 @@ def installed(places: Places, name: str) -> tuple[sets.Set, bytes]:
         message = f"{places.sets(name) / current.id}/cert.pem is not what set.json says"
         raise refusal("InstallFailed", certificate=name, message=message)
     return current, der
+
+
+def retire_compromised(places: Places, name: str, current: sets.Set, reason: int) -> None:
+    """Whoever says that a key is compromised means it, whatever the CA makes of it. Raises OSError."""
+    if reason == KEY_COMPROMISE:
+        retired_keys.retire(places, archive.public_key_of(places, name, current), name, compromised=True)
+
+
+def retire_if_ours(places: Places, der: bytes, reason: int) -> None:
+    """The same for a certificate that may be one of ours, of any name. Raises OSError."""
+    fingerprint = hashlib.sha256(der).hexdigest()
+    for kind in ("sets", "archive/certificates"):
+        for path in places.state.glob(f"{kind}/*/*/set.json"):
+            one = sets.read(path)
+            if one and one.fingerprint == fingerprint:
+                retire_compromised(places, path.parent.parent.name, one, reason)
+
+
+def signed(
+    places: Places, name: str, current: sets.Set, der: bytes, account: Account, url: str, nonce: str, reason: int
+) -> dict[str, str]:
+    """The flattened JWS that revokes exactly this certificate, with its own key. Raises InvalidParameter,
+    InvalidConfiguration or OSError.
+    """
+    if current.origin is Origin.ELSEWHERE:
+        message = f"the key of {name} is not here, as its CSR was made elsewhere; revoke it with the account's key"
+        raise refusal("InvalidConfiguration", message=message)
+    _check_url(url, account)
+    if not _NONCE.fullmatch(nonce):
+        raise invalid_parameter("nonce")
+    try:
+        key = parse(sets.private_key(places, name, current))
+    except ValueError as error:
+        message = f"{places.sets(name) / current.id}/privkey.pem is damaged: {error}"
+        raise refusal("InstallFailed", certificate=name, message=message) from error
+    protected = jws.protected_header(key.algorithm, nonce, url, jwk=key.jwk)
+    payload = jws.encode(jws.compact({"certificate": jws.encode(der), "reason": reason}))
+    signature = key.sign(f"{protected}.{payload}".encode())
+    return {"protected": protected, "payload": payload, "signature": jws.encode(signature)}
+
+
+def _check_url(url: str, account: Account) -> None:
+    try:
+        if not _URL.fullmatch(url) or origin(url) != account.origin:
+            raise invalid_parameter("url")
+    except ValueError as error:
+        raise invalid_parameter("url") from error
+
+
+def _elements(der: bytes) -> list[tuple[int, bytes]]:
+    """The tags and contents that follow one another in DER (X.690 section 8.1); empty where that is not what it is."""
+    found, position = [], 0
+    while position < len(der):
+        if len(der) < position + 2:
+            return []
+        tag, length, start = der[position], der[position + 1], position + 2
+        if length >= 0x80:
+            octets = length & 0x7F
+            length = int.from_bytes(der[start : start + octets], "big")
+            start += octets
+            if not 1 <= octets <= 2 or length < 0x80:
+                return []
+        position = start + length
+        if position > len(der):
+            return []
+        found.append((tag, der[start:position]))
+    return found

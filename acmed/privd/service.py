@@ -7,12 +7,14 @@ from acmed import daemon, journal, varlink
 from acmed.privd.handlers.accounts import Accounts
 from acmed.privd.handlers.certificates import Certificates
 from acmed.privd.handlers.challenges import Challenges
+from acmed.privd.handlers.notices import Notices
+from acmed.privd.handlers.revocations import Revocations
 from acmed.privd.places import Places
 
 _IDLE = 15.0  # seconds
 
 
-class Priv(Accounts, Certificates, Challenges):
+class Priv(Accounts, Certificates, Challenges, Notices, Revocations):
     """Answers org.acmed.Priv."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 class VarlinkError(Exception):
     """An error reply: its qualified name (org.acmed.Key.NotPermitted) and parameters."""
 
-    def __init__(self, name: str, **parameters: Any) -> None:
+    def __init__(self, name: str, /, **parameters: Any) -> None:
         super().__init__(name)
         self.name = name
         self.parameters = parameters

@@ -5,21 +5,21 @@ It does not ask whether the CA is trusted: that is for the TLS connection to the
 service's clients. It asks whether what is installed would work, and is what root asked for.
 """
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from acmed import journal, pem
 from acmed.names import Identifier
+from acmed.verify import extensions, signature
 
 MAX_CERTIFICATES = 10
 MAX_CERTIFICATE_BYTES = 16 * 1024
@@ -27,10 +27,8 @@ MAX_CHAIN_BYTES = 64 * 1024
 
 _CLOCK_SKEW = timedelta(minutes=5)
 _LONGEST_LIFETIME = timedelta(days=3653)
-_SHORTEST_RSA = 2048  # bits
 _MAX_SERIAL_BITS = 168  # 20 octets (RFC 5280 section 4.1.2.2) and a sign
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_STRONG_HASHES: tuple[type[hashes.HashAlgorithm], ...] = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 # What RFC 5280 has for a server's certificate, and TLS Feature (RFC 7633). A client refuses a certificate that has a
 # critical extension that it does not know; a precertificate, which is public, is told by such a one (RFC 6962).
 _KNOWN_EXTENSIONS = (
@@ -41,9 +39,6 @@ _KNOWN_EXTENSIONS = (
     x509.SubjectAlternativeName.oid,
     x509.TLSFeature.oid,
 )
-_RSASSA_PSS = x509.ObjectIdentifier("1.2.840.113549.1.1.10")
-
-_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
 class InvalidChain(Exception):
@@ -52,22 +47,31 @@ class InvalidChain(Exception):
 
 @dataclass(frozen=True)
 class Verified:
-    """certificates: DER, leaf first. serial_number and fingerprint (SHA-256): hexadecimal. Times: usec since 1970."""
+    """certificates: DER, leaf first. serial_number and fingerprint (SHA-256): hexadecimal. Times: usec since 1970.
+
+    cert_id: RFC 9773 section 4.1, None where the leaf does not say by which key it was signed.
+    """
 
     certificates: tuple[bytes, ...]
     serial_number: str
     issuer: str
     fingerprint: str
+    cert_id: str | None
     not_before: int
     not_after: int
 
 
-def verify_chain(chain: str, public_key: bytes, identifiers: frozenset[Identifier], now: datetime) -> Verified:
-    """Holds a PEM chain, leaf first, against the DER SubjectPublicKeyInfo and the identifiers. Raises InvalidChain."""
+def verify_chain(
+    chain: str, public_key: bytes, identifiers: frozenset[Identifier], must_staple: bool, now: datetime
+) -> Verified:
+    """Holds a PEM chain, leaf first, against the DER SubjectPublicKeyInfo, the identifiers, and whether RFC 7633's
+    extension was asked for. Raises InvalidChain.
+    """
     certificates = _parse(chain)
     leaf = certificates[0]
     with _reading("certificate 1"):
         _check_leaf(leaf, public_key, identifiers)
+        _check_staple(leaf, must_staple)
     for number, certificate in enumerate(certificates, 1):
         with _reading(f"certificate {number}"):
             _check_validity(certificate, now)
@@ -81,6 +85,7 @@ def verify_chain(chain: str, public_key: bytes, identifiers: frozenset[Identifie
             serial_number=_serial(leaf),
             issuer=journal.printable(leaf.issuer.rfc4514_string()),
             fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
+            cert_id=_cert_id(leaf),
             not_before=_microseconds(_moment(leaf, "not_valid_before")),
             not_after=_microseconds(_moment(leaf, "not_valid_after")),
         )
@@ -122,7 +127,7 @@ def _check_leaf(leaf: x509.Certificate, public_key: bytes, identifiers: frozense
     if named != identifiers:
         missing, extra = (", ".join(sorted(map(str, names))) for names in (identifiers - named, named - identifiers))
         raise InvalidChain(f"names not what was ordered: missing are ({missing}), not ordered are ({extra})")
-    constraints = _extension(leaf, x509.BasicConstraints)
+    constraints = extensions.find(leaf.extensions, x509.BasicConstraints)
     if constraints and constraints.ca:
         raise InvalidChain("is a CA's, not a server's")
     for extension in leaf.extensions:
@@ -133,8 +138,17 @@ def _check_leaf(leaf: x509.Certificate, public_key: bytes, identifiers: frozense
         raise InvalidChain(f"has a lifetime of {lifetime.days} days")
 
 
+def _check_staple(leaf: x509.Certificate, wanted: bool) -> None:
+    """A service that does not staple would not be reached with it; one that was to be reached so only, is without."""
+    found = extensions.must_staple(leaf.extensions)
+    if wanted and not found:
+        raise InvalidChain("lacks the extension of RFC 7633 (must-staple) that was asked for")
+    if found and not wanted:
+        raise InvalidChain("has the extension of RFC 7633 (must-staple), which was not asked for")
+
+
 def _identifiers(leaf: x509.Certificate) -> frozenset[Identifier]:
-    names = _extension(leaf, x509.SubjectAlternativeName)
+    names = extensions.find(leaf.extensions, x509.SubjectAlternativeName)
     if names is None:
         raise InvalidChain("has no subject alternative names")
     found = set()
@@ -158,12 +172,12 @@ def _check_validity(certificate: x509.Certificate, now: datetime) -> None:
 
 def _check_authority(issuer: x509.Certificate, below: int) -> None:
     """below: how many CA certificates stand between this one and the leaf (RFC 5280 section 4.2.1.9)."""
-    constraints = _extension(issuer, x509.BasicConstraints)
+    constraints = extensions.find(issuer.extensions, x509.BasicConstraints)
     if constraints is None or not constraints.ca:
         raise InvalidChain("is not a CA's, and may not have signed the one before it")
     if constraints.path_length is not None and constraints.path_length < below:
         raise InvalidChain(f"allows {constraints.path_length} CA certificates below it; here are {below}")
-    usage = _extension(issuer, x509.KeyUsage)
+    usage = extensions.find(issuer.extensions, x509.KeyUsage)
     if usage and not usage.key_cert_sign:
         raise InvalidChain("may not sign certificates (key usage)")
 
@@ -172,56 +186,11 @@ def _check_link(certificate: x509.Certificate, issuer: x509.Certificate) -> None
     if certificate.issuer != issuer.subject:
         raise InvalidChain("is not the issuer that the one before it names")
     try:
-        _verify_signature(certificate, issuer)
+        signature.verify(certificate, issuer)
     except InvalidSignature as error:
         raise InvalidChain("did not sign the one before it") from error
-
-
-def _verify_signature(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
-    """Raises InvalidSignature. cryptography's own verify_directly_issued_by() is not there before version 40."""
-    key = issuer.public_key()
-    signature, signed = certificate.signature, certificate.tbs_certificate_bytes
-    if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-        key.verify(signature, signed)
-    elif isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(signature, signed, ec.ECDSA(_hash(certificate)))
-    elif isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < _SHORTEST_RSA:
-            raise InvalidChain(f"has an RSA key of {key.key_size} bits; at least {_SHORTEST_RSA} are required")
-        if certificate.signature_algorithm_oid == _RSASSA_PSS:
-            _verify_pss(key, signature, signed)
-        else:
-            key.verify(signature, signed, padding.PKCS1v15(), _hash(certificate))
-    else:
-        raise InvalidChain("has a key of a kind that is not supported")
-
-
-def _verify_pss(key: rsa.RSAPublicKey, signature: bytes, signed: bytes) -> None:
-    """With each hash in turn: before version 41, cryptography does not tell which one the certificate names."""
-    for algorithm in _STRONG_HASHES:
-        try:
-            key.verify(signature, signed, padding.PSS(padding.MGF1(algorithm()), padding.PSS.AUTO), algorithm())
-        except InvalidSignature:
-            continue
-        return
-    raise InvalidSignature
-
-
-def _hash(certificate: x509.Certificate) -> hashes.HashAlgorithm:
-    try:
-        algorithm = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        algorithm = None
-    if not isinstance(algorithm, _STRONG_HASHES):
-        raise InvalidChain("signed the one before it with a weak or unknown hash")
-    return algorithm
-
-
-def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
-    try:
-        return certificate.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
+    except signature.Unacceptable as error:
+        raise InvalidChain(str(error)) from error
 
 
 def _serial(leaf: x509.Certificate) -> str:
@@ -230,6 +199,22 @@ def _serial(leaf: x509.Certificate) -> str:
         raise InvalidChain("has a serial number that RFC 5280 does not allow")
     digits = f"{number:x}"
     return digits.zfill(len(digits) + len(digits) % 2)
+
+
+def _cert_id(leaf: x509.Certificate) -> str | None:
+    """The authority key identifier and the serial number as DER has it: where its first bit is set, a zero stands in
+    front (RFC 9773 section 4.1).
+    """
+    authority = extensions.find(leaf.extensions, x509.AuthorityKeyIdentifier)
+    if authority is None or not authority.key_identifier:
+        return None
+    number = leaf.serial_number
+    serial = number.to_bytes(number.bit_length() // 8 + 1, "big")
+    return f"{_base64url(authority.key_identifier)}.{_base64url(serial)}"
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _moment(certificate: x509.Certificate, name: str) -> datetime:

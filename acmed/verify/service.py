@@ -11,6 +11,7 @@ from acmed import daemon, journal, varlink
 from acmed.names import Identifier
 from acmed.varlink import Call, VarlinkError
 from acmed.verify.chain import InvalidChain, verify_chain
+from acmed.verify.request import InvalidRequest, read_request
 
 _IDLE = 10.0  # seconds
 _LONGEST_MESSAGE = 1000  # a certificate can hold thousands of names
@@ -20,27 +21,48 @@ class Verify:
     """Answers org.acmed.Verify."""
 
     async def verify_chain(
-        self, _: Call, chain: str, public_key: str, identifiers: list[dict[str, str]]
+        self, _: Call, chain: str, public_key: str, identifiers: list[dict[str, str]], must_staple: bool
     ) -> dict[str, Any]:
-        try:
-            key = base64.b64decode(public_key, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise VarlinkError("org.varlink.service.InvalidParameter", parameter="publicKey") from error
+        key = _decoded(public_key, "publicKey")
         ordered = frozenset(Identifier(identifier["type"], identifier["value"]) for identifier in identifiers)
         try:
-            verified = verify_chain(chain, key, ordered, datetime.now(UTC))
+            verified = verify_chain(chain, key, ordered, must_staple, datetime.now(UTC))
         except InvalidChain as error:
-            message = journal.printable(str(error))[:_LONGEST_MESSAGE]
-            journal.notice("Refused a chain: %s", message)
-            raise VarlinkError("org.acmed.Verify.InvalidChain", message=message) from error
+            raise _refused("InvalidChain", "chain", error) from error
         return {
             "certificates": [base64.b64encode(der).decode() for der in verified.certificates],
             "serialNumber": verified.serial_number,
             "issuer": verified.issuer,
             "fingerprint": verified.fingerprint,
+            "certId": verified.cert_id,
             "notBefore": verified.not_before,
             "notAfter": verified.not_after,
         }
+
+    async def read_request(self, _: Call, csr: str) -> dict[str, Any]:
+        try:
+            wanted = read_request(_decoded(csr, "csr"))
+        except InvalidRequest as error:
+            raise _refused("InvalidRequest", "CSR", error) from error
+        return {
+            "identifiers": [{"type": one.type, "value": one.value} for one in wanted.identifiers],
+            "publicKey": base64.b64encode(wanted.public_key).decode(),
+            "keyType": wanted.key_type,
+            "mustStaple": wanted.must_staple,
+        }
+
+
+def _decoded(text: str, parameter: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise VarlinkError("org.varlink.service.InvalidParameter", parameter=parameter) from error
+
+
+def _refused(error: str, what: str, reason: Exception) -> VarlinkError:
+    message = journal.printable(str(reason))[:_LONGEST_MESSAGE]
+    journal.notice("Refused a %s: %s", what, message)
+    return VarlinkError(f"org.acmed.Verify.{error}", message=message)
 
 
 def main() -> None:

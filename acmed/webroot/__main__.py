@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs in a transient unit that acme-privd starts. Standard input is JSON: directory, token, and content, which is null
-to remove the token. The exit status is 0, or the errno of what went wrong.
+"""Runs in a transient unit that acme-privd starts. The order has directory, device and inode of the document root, the
+token, and content, which is null to remove the token.
 """
 
-import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from acmed import oneshot
+
 _BELOW = (".well-known", "acme-challenge")  # RFC 8555 section 8.3
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write(directory: str, token: str, content: str) -> None:
+def write(root: int, token: str, content: str) -> None:
     """Writes a token's file. Raises OSError, also where a symbolic link is in its way."""
-    with _challenges(directory, make=True) as descriptor:
+    with _challenges(root, make=True) as descriptor:
         with suppress(FileNotFoundError):
             os.unlink(token, dir_fd=descriptor)
         with os.fdopen(os.open(token, _NEW_FILE, 0o644, dir_fd=descriptor), "w") as file:
@@ -24,22 +24,22 @@ def write(directory: str, token: str, content: str) -> None:
             file.write(content)
 
 
-def remove(directory: str, token: str) -> None:
+def remove(root: int, token: str) -> None:
     """Removes a token's file; not an error where there is none. Raises OSError."""
-    with suppress(FileNotFoundError), _challenges(directory, make=False) as descriptor:
+    with suppress(FileNotFoundError), _challenges(root, make=False) as descriptor:
         os.unlink(token, dir_fd=descriptor)
 
 
 @contextmanager
-def _challenges(directory: str, make: bool) -> Iterator[int]:
+def _challenges(root: int, make: bool) -> Iterator[int]:
     """The directory of the tokens, reached without following a symbolic link below the document root."""
-    descriptor = os.open(directory, _DIRECTORY)
+    descriptor = os.dup(root)
     try:
         for name in _BELOW:
             if make:
                 with suppress(FileExistsError):
                     os.mkdir(name, 0o755, dir_fd=descriptor)
-            inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+            inner = os.open(name, _DIRECTORY, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = inner
         yield descriptor
@@ -48,15 +48,15 @@ def _challenges(directory: str, make: bool) -> Iterator[int]:
 
 
 def main() -> None:
-    order = json.load(sys.stdin)
+    order = oneshot.order()
     try:
-        if order["content"] is None:
-            remove(order["directory"], order["token"])
-        else:
-            write(order["directory"], order["token"], order["content"])
+        with oneshot.opened(order) as root:
+            if order["content"] is None:
+                remove(root, order["token"])
+            else:
+                write(root, order["token"], order["content"])
     except OSError as error:
-        print(f"{order['directory']}: {error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit(error.errno or 1)
+        oneshot.fail(oneshot.explained(error, order["directory"]))
 
 
 if __name__ == "__main__":

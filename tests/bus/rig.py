@@ -13,6 +13,7 @@ from typing import Any
 from acmed.bus import Bus, Signal, Variant
 from acmed.manager import main
 from acmed.manager.places import Places
+from tests.bus.dnsd import Dnsd
 from tests.bus.peers import Clientd, Listening, Privd
 from tests.bus.polkit import Polkit
 from tests.bus.privatebus import private_bus
@@ -21,6 +22,7 @@ NAME = "org.acmed1"
 ROOT = "/org/acmed1"
 MANAGER = "org.acmed1.Manager"
 CERTIFICATE = "org.acmed1.Certificate"
+ACCOUNT = "org.acmed1.Account"
 JOB = "org.acmed1.Job"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
@@ -94,12 +96,13 @@ class Caller:
 
 @dataclass
 class Rig:
-    """All of it. privd and clientd play their parts in the test's own process."""
+    """All of it. privd, clientd and dnsd play their parts in the test's own process."""
 
     address: str
     places: Places
     privd: Privd
     clientd: Clientd
+    dnsd: Dnsd
     priv_listening: Listening
     client_listening: Listening
     polkit: Polkit | None
@@ -175,6 +178,8 @@ def _arguments(places: Places) -> tuple[Path, ...]:
         places.tokens,
         places.priv_socket,
         places.client_socket,
+        places.answers,
+        places.dns_socket,
     )
 
 
@@ -188,22 +193,26 @@ async def rig(
     """A place with an account "default" and the services nginx and postfix. trusted: who passes without polkit; None
     leaves it to the test to start acmed.
     """
-    places = Places(*(directory / name for name in ("etc", "usr", "acme", "state", "http01", "priv", "client")))
-    for path in (places.etc / "acmed.toml.d", places.usr / "services.d", places.certificates, places.tokens):
+    names = ("etc", "usr", "acme", "state", "http01", "priv", "client", "alpn01", "dns")
+    places = Places(*(directory / name for name in names))
+    etc, usr = places.etc / "acmed.toml.d", places.usr / "services.d"
+    for path in (etc, usr, places.certificates, places.tokens, places.answers):
         path.mkdir(parents=True)
     (places.etc / "acmed.toml").write_text(
-        '[account.default]\ndirectory = "https://ca.example/directory"\n'
+        '[account.default]\ndirectory = "https://ca.example/directory"\nuri = "https://ca.example/account/1"\n'
         '[service.nginx]\nunits = ["nginx.service"]\n[service.postfix]\nunits = ["postfix.service"]\n'
     )
-    privd, clientd = Privd(places), Clientd(places)
+    privd, clientd, dnsd = Privd(places), Clientd(places), Dnsd(places)
     priv_listening = Listening("org.acmed.Priv", privd, places.priv_socket)
     client_listening = Listening("org.acmed.Client", clientd, places.client_socket)
+    Listening("org.acmed.DNS", dnsd, places.dns_socket)
     async with private_bus(directory, own_policy) as address:
         around = Rig(
             address,
             places,
             privd,
             clientd,
+            dnsd,
             priv_listening,
             client_listening,
             await Polkit.start(address) if polkit else None,

@@ -54,6 +54,30 @@ def test_job_goes_on_after_sigkill(tmp_path: Path, daemon: str, method: str) -> 
     asyncio.run(run())
 
 
+def test_renewal_that_was_installed_before_sigkill_is_not_taken_for_damage(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            await it.start_process()
+            await it.caller.result(await it.caller.order("", "www.example.com"))
+            await it.kill()
+            gate = it.privd.gate("Install")
+            await it.start_process()
+            number = await it.caller.renew(force=True)
+            await it.privd.reached["Install"].wait()
+            await it.kill()
+            it.privd.gates.clear()
+            gate.set()  # acme-privd installs it all the same
+            async with asyncio.timeout(10):
+                while len(list(it.places.certificates.iterdir())) < 3:
+                    await asyncio.sleep(0)
+            await it.start_process()
+            assert await it.caller.result(number) == "done"
+            assert (await it.caller.properties())["State"] == "valid"
+            assert (await it.caller.manager("RenewDue", "t", 0)) == [[]]
+
+    asyncio.run(run())
+
+
 def test_what_was_installed_before_sigkill_is_not_ordered_again(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path, trusted=None) as it:

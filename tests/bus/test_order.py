@@ -11,7 +11,7 @@ import pytest
 from acmed.bus import DBusError, Variant
 from acmed.varlink import VarlinkError
 from tests.bus.peers import THUMBPRINT, TOKEN, certificate
-from tests.bus.rig import CERTIFICATE, JOB, OBJECT_MANAGER, ROOT, WWW, Caller, Rig, rig
+from tests.bus.rig import CERTIFICATE, JOB, OBJECT_MANAGER, ROOT, WWW, Caller, rig
 
 
 def test_order_is_done_and_each_step_is_told(tmp_path: Path) -> None:
@@ -34,7 +34,9 @@ def test_order_is_done_and_each_step_is_told(tmp_path: Path) -> None:
                 "Configure", "NewRequest", "OpenChallenge", "Install", "Deliver",
             ]  # fmt: skip
             assert it.privd.called.count("CloseChallenge") == 1
-            assert {parameters["job"] for _, parameters in it.privd.calls + it.clientd.calls} == {number}
+            assert it.dnsd.called == ["Check"]
+            calls = it.privd.calls + it.clientd.calls + it.dnsd.calls
+            assert {parameters["job"] for _, parameters in calls} == {number}
 
             job = f"{ROOT}/job/_{number}"
             steps = [
@@ -121,12 +123,12 @@ def test_token_that_is_none_is_not_written(tmp_path: Path, token: str) -> None:
 def test_name_that_can_only_be_validated_otherwise(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
-            it.clientd.challenge_type = "dns-01"
+            it.clientd.challenge_type = "device-attest-01"
             assert await it.caller.result(await it.caller.order("", "www.example.com")) == "failed"
             name, message = (await it.caller.properties())["LastError"]
             assert name == "org.acmed1.Error.ChallengeUnavailable"
             assert "www.example.com" in message
-            assert "dns-01" in message
+            assert "device-attest-01" in message
 
     asyncio.run(run())
 
@@ -179,7 +181,10 @@ def test_cancel_puts_everything_away(tmp_path: Path) -> None:
             await it.caller.call(f"{ROOT}/job/_{number}", JOB, "Cancel")
             assert await it.caller.result(number) == "canceled"
             assert list(it.places.tokens.iterdir()) == []
-            assert it.privd.called[-1] == "CloseChallenge"
+            # acme-clientd, were it taken over, could use the permit for days.
+            assert it.privd.called[-2:] == ["CloseChallenge", "DropPermit"]
+            assert it.privd.given("DropPermit") == [{"job": number, "certificate": "www.example.com"}]
+            assert "Drop" not in it.clientd.called  # the next order goes on with what is unfinished at the CA
             values = await it.caller.properties()
             assert (values["State"], values["Failures"]) == ("missing", 0)
             with pytest.raises(DBusError) as gone:
@@ -260,9 +265,10 @@ def test_order_of_what_there_is_moves_it(tmp_path: Path) -> None:
             number = await it.caller.order("", "www.example.com", account=Variant("s", "production"))
             assert await it.caller.result(number) == "done"
             (first, second) = [given for method, given in it.privd.calls if method == "Configure"]
-            assert (first["account"], first["replace"]) == ("default", False)
-            assert (second["account"], second["replace"], second["services"]) == ("production", True, ["nginx"])
-            assert (second["names"], second["key_type"]) == (["www.example.com"], "ecdsa-p256")
+            assert (first["settings"]["account"], first["replace"]) == ("default", False)
+            settings = second["settings"]
+            assert (settings["account"], second["replace"], settings["services"]) == ("production", True, ["nginx"])
+            assert (second["names"], settings["keyType"]) == (["www.example.com"], "ecdsa-p256")
             # The order that is over was forgotten each time.
             assert it.clientd.called.count("Drop") == 2
 
@@ -323,43 +329,15 @@ def test_timer_with_nothing_to_do_says_nothing(tmp_path: Path, capfd: pytest.Cap
         async with rig(tmp_path) as it:
             it.privd.configure("www.example.com", ["www.example.com"])
             it.privd.install("www.example.com", certificate(["www.example.com"]))
-            await it.caller.manager("ListCertificates")
+            await it.caller.manager("RenewDue", "t", 0)
+            assert it.clientd.called == ["RenewalInfo"]
+            it.clientd.calls.clear()
             capfd.readouterr()
             assert await it.caller.manager("RenewDue", "t", 0) == [[]]
-            assert it.privd.calls == it.clientd.calls == []
+            assert it.privd.calls == it.clientd.calls == it.dnsd.calls == []
 
     asyncio.run(run())
     assert capfd.readouterr() == ("", "")
-
-
-def test_revocation(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with rig(tmp_path) as it:
-            await it.caller.result(await it.caller.order("", "www.example.com"))
-            with pytest.raises(DBusError) as refused:
-                await _revoke(it, 2)
-            assert refused.value.name == "org.freedesktop.DBus.Error.InvalidArgs"
-            assert "keyCompromise" in refused.value.message
-            assert await it.caller.result(await _revoke(it, 4)) == "done"
-            assert [given["reason"] for method, given in it.clientd.calls if method == "Revoke"] == [4]
-            assert (await it.caller.properties())["State"] == "revoked"
-            # It is left alone until somebody says otherwise.
-            assert await it.caller.manager("RenewDue", "t", 0) == [[]]
-            assert await it.caller.result(await it.caller.renew()) == "done"
-            assert (await it.caller.properties())["State"] == "valid"
-
-    asyncio.run(run())
-
-
-def test_revocation_that_the_ca_knows_of(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with rig(tmp_path) as it:
-            await it.caller.result(await it.caller.order("", "www.example.com"))
-            it.clientd.errors["Revoke"] = _acme("alreadyRevoked", "Certificate already revoked")
-            assert await it.caller.result(await _revoke(it, 0)) == "done"
-            assert (await it.caller.properties())["State"] == "revoked"
-
-    asyncio.run(run())
 
 
 def test_forget(tmp_path: Path) -> None:
@@ -374,38 +352,6 @@ def test_forget(tmp_path: Path) -> None:
             assert (it.places.certificates / "www.example.com" / "cert.pem").exists()
             assert list((it.places.state / "certificates").iterdir()) == []
             assert "Drop" in it.clientd.called
-
-    asyncio.run(run())
-
-
-def test_new_account(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with rig(tmp_path) as it:
-            options = {
-                "directory": Variant("s", "https://ca.example/directory"),
-                "contact": Variant("as", ["admin@example.com"]),
-                "agree-tos": Variant("b", True),
-            }
-            number, path = await it.caller.manager("AddAccount", "sa{sv}", "second", options)
-            assert await it.caller.result(number) == "done"
-            (made,) = [given for method, given in it.privd.calls if method == "NewAccount"]
-            assert (made["contact"], made["key_type"], made["ca_pem"]) == (
-                ["mailto:admin@example.com"],
-                "ecdsa-p256",
-                None,
-            )
-            values = await it.caller.properties("/org/acmed1/account/second", "org.acmed1.Account")
-            assert values["URI"] == "https://ca.example/account/1"
-
-            it.clientd.errors["Register"] = _acme("invalidContact", "no such domain")
-            number, path = await it.caller.manager("AddAccount", "sa{sv}", "", options)
-            assert await it.caller.result(number) == "failed"
-            errors = [
-                signal.body[1]["Error"].value
-                for signal in it.caller.signals
-                if signal.path == path and signal.member == "PropertiesChanged" and "Error" in signal.body[1]
-            ]
-            assert errors == [["org.acmed1.AcmeError.invalidContact", "no such domain"]]
 
     asyncio.run(run())
 
@@ -427,11 +373,6 @@ def test_file_that_root_edits_is_seen_without_reload(tmp_path: Path) -> None:
             }
 
     asyncio.run(run())
-
-
-async def _revoke(it: Rig, reason: int) -> int:
-    number, _ = await it.caller.call(WWW, CERTIFICATE, "Revoke", "ua{sv}", reason, {})
-    return int(number)
 
 
 def _acme(kind: str, detail: str) -> VarlinkError:

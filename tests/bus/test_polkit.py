@@ -2,6 +2,8 @@
 """Who may do what: acmed asks polkit, and believes nothing but a clear yes."""
 
 import asyncio
+import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,17 @@ import pytest
 
 from acmed.bus import DBusError, Variant
 from tests.bus import polkit
-from tests.bus.peers import certificate
-from tests.bus.rig import CERTIFICATE, JOB, MANAGER, NOBODY, ROOT, WWW, Caller, Rig, rig
+from tests.bus.peers import certificate, der, request
+from tests.bus.rig import ACCOUNT, CERTIFICATE, JOB, MANAGER, NOBODY, ROOT, WWW, Caller, Rig, rig
+from tests.unit.test_documentation import permissions
 
 _DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 _WITH_PASSWORD = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
 _ACCOUNT = {"directory": Variant("s", "letsencrypt-staging"), "agree-tos": Variant("b", True)}
+
+_ABOUT_WWW = {"certificate": "www.example.com", "identifiers": "www.example.com", "account": "default"}
+_FOREIGN = der(certificate(["foreign.example.com", "not a name"]))
+_SECOND = "/org/acmed1/account/second"
 
 # Each call that changes anything: what polkit is asked about it.
 _CHANGES: list[tuple[str, str, str, str, tuple[Any, ...], str, dict[str, str]]] = [
@@ -26,18 +33,76 @@ _CHANGES: list[tuple[str, str, str, str, tuple[Any, ...], str, dict[str, str]]] 
         (
             "",
             ["New.Example.com", "n.example.com"],
-            {"key-type": Variant("s", "rsa-2048"), "services": Variant("as", ["nginx", "postfix"])},
+            {
+                "key-type": Variant("s", "rsa-2048"),
+                "services": Variant("as", ["nginx", "postfix"]),
+                "profile": Variant("s", "shortlived"),
+                "failover": Variant("as", ["second"]),
+            },
         ),
         "org.acmed1.order",
         {
             "certificate": "new.example.com",
             "identifiers": "new.example.com,n.example.com",
-            "account": "default",
+            "account": "default,second",
             "key-type": "rsa-2048",
             "services": "nginx,postfix",
+            "profile": "shortlived",
         },
     ),
-    (ROOT, MANAGER, "RenewDue", "t", (0,), "org.acmed1.renew", {"certificate": "due", "force": "false"}),
+    (
+        ROOT,
+        MANAGER,
+        "OrderCSR",
+        "saya{sv}",
+        (
+            "",
+            request(["n.example.com", "New.Example.com"], "new.example.com"),
+            {"account": Variant("s", "second"), "services": Variant("as", ["nginx"])},
+        ),
+        "org.acmed1.order",
+        {
+            "certificate": "new.example.com",
+            "identifiers": "new.example.com,n.example.com",
+            "account": "second",
+            "services": "nginx",
+            "key-type": "",
+            "profile": "",
+        },
+    ),
+    (
+        ROOT,
+        MANAGER,
+        "Authorize",
+        "asa{sv}",
+        (["A.example.com", "b.example.com"], {}),
+        "org.acmed1.order",
+        {"identifiers": "a.example.com,b.example.com", "account": "default"},
+    ),
+    (
+        ROOT,
+        MANAGER,
+        "RevokeOther",
+        "ayua{sv}",
+        (_FOREIGN, 4, {"account": Variant("s", "second")}),
+        "org.acmed1.revoke",
+        {
+            "certificate": hashlib.sha256(_FOREIGN).hexdigest(),
+            "identifiers": "foreign.example.com",
+            "account": "second",
+            "reason": "superseded",
+        },
+    ),
+    # The CA of www.example.com is to be asked whether it is to be renewed.
+    (
+        ROOT,
+        MANAGER,
+        "RenewDue",
+        "t",
+        (0,),
+        "org.acmed1.renew",
+        {"certificate": "due,www.example.com", "identifiers": "guest.example.com", "force": "false"},
+    ),
     (
         ROOT,
         MANAGER,
@@ -75,6 +140,35 @@ _CHANGES: list[tuple[str, str, str, str, tuple[Any, ...], str, dict[str, str]]] 
             "reason": "keyCompromise",
         },
     ),
+    (WWW, CERTIFICATE, "Restore", "a{sv}", ({},), "org.acmed1.renew", _ABOUT_WWW),
+    (WWW, CERTIFICATE, "Check", "a{sv}", ({},), "org.acmed1.renew", _ABOUT_WWW),
+    (
+        _SECOND,
+        ACCOUNT,
+        "Update",
+        "a{sv}",
+        ({"contact": Variant("as", ["admin@example.com"])},),
+        "org.acmed1.manage-accounts",
+        {"account": "second", "directory": "https://second.example/"},
+    ),
+    (
+        _SECOND,
+        ACCOUNT,
+        "Deactivate",
+        "a{sv}",
+        ({},),
+        "org.acmed1.manage-accounts",
+        {"account": "second", "directory": "https://second.example/"},
+    ),
+    (
+        _SECOND,
+        ACCOUNT,
+        "RolloverKey",
+        "a{sv}",
+        ({"key-type": Variant("s", "rsa-3072")},),
+        "org.acmed1.manage-accounts",
+        {"account": "second", "directory": "https://second.example/", "key-type": "rsa-3072"},
+    ),
     (
         WWW,
         CERTIFICATE,
@@ -93,6 +187,8 @@ def _prepare(it: Rig) -> polkit.Polkit:
     it.privd.configure("www.example.com", ["www.example.com"])
     it.privd.install("www.example.com", certificate(["www.example.com"]))
     it.privd.configure("due", ["due.example.com"])
+    uri = "https://second.example/1"
+    it.privd.configure_account("second", "https://second.example/", uri, 'authorize = ["guest.example.com"]\n')
     return it.polkit
 
 
@@ -105,9 +201,23 @@ def test_change_is_asked_about_with_its_details(tmp_path: Path, change: Any) -> 
             asked = _prepare(it)
             await it.caller.call(path, interface, member, signature, *body)
             (question,) = asked.asked
-            assert question == polkit.Asked(it.caller.bus.unique_name, action, details, 0)
+            told = {key: text for key, text in question.details.items() if key != "polkit.message"}
+            assert (question.sender, question.action, question.flags) == (it.caller.bus.unique_name, action, 0)
+            assert told == details
+            # A text of its own must not ask about what is not there.
+            words = question.details.get("polkit.message", "")
+            assert set(re.findall(r"\$\((.*?)\)", words)) <= set(details)
 
     asyncio.run(run())
+
+
+def test_table_of_permissions_is_what_is_asked() -> None:
+    """The table in org.acmed1(5), against the calls above."""
+    documented = {method: (action, details) for method, action, details in permissions() if method != "Job.Cancel"}
+    asked = {}
+    for _, interface, member, _, _, action, details in _CHANGES:
+        asked[f"{interface.rpartition('.')[2]}.{member}"] = (action, set(details))
+    assert {method: (action, details) for method, (action, details) in documented.items() if action != "-"} == asked
 
 
 @pytest.mark.parametrize(
@@ -150,6 +260,7 @@ def test_reading_needs_no_polkit(tmp_path: Path) -> None:
             await it.caller.manager("CheckConfiguration")
             await it.caller.manager("GetCertificate", "s", "due")
             await it.caller.call(WWW, CERTIFICATE, "Describe")
+            await it.caller.call(WWW, CERTIFICATE, "ListRecords", "a{sv}", {})
             await it.caller.properties()
             assert asked.asked == []
 
@@ -230,8 +341,8 @@ def test_what_falls_due_while_a_person_types_is_not_renewed(tmp_path: Path) -> N
             it.privd.configure("later", ["later.example.com"])
             await it.caller.manager("ListJobs")
             asked.release.set()
-            ((job,),) = await renewal
-            assert job[0] == "due"
+            (jobs,) = await renewal
+            assert [job[0] for job in jobs if not job[0].startswith("authorize.")] == ["due"]
 
     asyncio.run(run())
 
@@ -242,18 +353,44 @@ def test_cancel_needs_the_action_of_the_job(tmp_path: Path) -> None:
             asked = _prepare(it)
             it.clientd.gate("Order")
             it.clientd.gate("Register")
+            it.privd.gate("PermitRevoke")
+            it.privd.gate("PermitRevokeOther")
+            it.privd.gate("NewAccountKey")
             order = await it.caller.order("", "new.example.com")
-            (due,) = (await it.caller.manager("RenewDue", "t", 0))[0]
-            account, _ = await it.caller.manager("AddAccount", "sa{sv}", "second", _ACCOUNT)
+            names, _ = await it.caller.manager("Authorize", "asa{sv}", ["new.example.com"], {})
+            due = await it.caller.renew("/org/acmed1/certificate/due")
+            revocation, _ = await it.caller.call(WWW, CERTIFICATE, "Revoke", "ua{sv}", 0, {})
+            other, _ = await it.caller.manager("RevokeOther", "ayua{sv}", _FOREIGN, 0, {})
+            account, _ = await it.caller.manager("AddAccount", "sa{sv}", "third", _ACCOUNT)
+            rollover, _ = await it.caller.call(_SECOND, ACCOUNT, "RolloverKey", "a{sv}", {})
+            numbers = (order, names, due, revocation, other, account, rollover)
+            asked.asked.clear()
             asked.answer = polkit.NO
-            for number in (order, due[1], account):
+            for number in numbers:
                 with pytest.raises(DBusError) as refused:
                     await it.caller.call(f"{ROOT}/job/_{number}", JOB, "Cancel")
                 assert refused.value.name == _DENIED
-            actions = [question.action for question in asked.asked[-3:]]
-            assert actions == ["org.acmed1.order", "org.acmed1.renew", "org.acmed1.manage-accounts"]
+            assert [(question.action.removeprefix("org.acmed1."), question.details) for question in asked.asked] == [
+                (
+                    "order",
+                    {"certificate": "new.example.com", "identifiers": "new.example.com", "account": "default"},
+                ),
+                ("order", {"identifiers": "new.example.com", "account": "default"}),
+                ("renew", {"certificate": "due", "identifiers": "due.example.com", "account": "default"}),
+                ("revoke", _ABOUT_WWW),
+                (
+                    "revoke",
+                    {
+                        "certificate": hashlib.sha256(_FOREIGN).hexdigest(),
+                        "identifiers": "foreign.example.com",
+                        "account": "default",
+                    },
+                ),
+                ("manage-accounts", {"account": "third"}),
+                ("manage-accounts", {"account": "second"}),
+            ]
             asked.answer = polkit.YES
-            for number in (order, due[1], account):
+            for number in numbers:
                 await it.caller.call(f"{ROOT}/job/_{number}", JOB, "Cancel")
                 assert await it.caller.result(number) == "canceled"
 

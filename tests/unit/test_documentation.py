@@ -130,7 +130,7 @@ def test_actions_are_those_of_the_policy() -> None:
 
 
 def test_details_are_known() -> None:
-    known = {"certificate", "identifiers", "account", "directory", "key-type", "services", "reason", "force"}
+    known = {"certificate", "identifiers", "account", "directory", "key-type", "services", "profile", "reason", "force"}
     assert set().union(*(details for _, _, details in permissions())) == known
 
 
@@ -155,7 +155,13 @@ def test_each_command_is_there(path: str) -> None:
 
 @pytest.mark.parametrize("path", FILES)
 def test_each_word_of_a_choice_is_there(path: str) -> None:
-    for word in (*arguments.KEY_TYPES, *arguments.DIRECTORIES, *arguments.REASONS):
+    for word in (
+        *arguments.KEY_TYPES,
+        *arguments.DIRECTORIES,
+        *arguments.REASONS,
+        *arguments.CHALLENGES,
+        *arguments.EAB_ALGORITHMS,
+    ):
         assert word in text(path)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from acmed import paths
+from acmed.privd import seal
 
 UNITS = Path(__file__).parents[2] / "units"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
@@ -22,8 +23,9 @@ SOCKETS = {
     "acme-privd.socket": (paths.PRIV_SOCKET, "priv", "", "acmed", 0o660, ""),
     "acme-verify.socket": (paths.VERIFY_SOCKET, "verify", "", "", 0o600, ""),
     "acme-clientd.socket": (paths.CLIENT_SOCKET, "client", "acmed", "", 0o600, ""),
+    "acme-dnsd.socket": (paths.DNS_SOCKET, "dns", "acmed", "", 0o600, ""),
 }
-DAEMONS = ["acmed", "acme-keyd", "acme-privd", "acme-verify", "acme-clientd"]
+DAEMONS = ["acmed", "acme-keyd", "acme-privd", "acme-verify", "acme-clientd", "acme-dnsd"]
 
 # The exposure that systemd-analyze security may come to, in both releases of Debian. To be lowered, never raised.
 EXPOSURE = {
@@ -34,9 +36,12 @@ EXPOSURE = {
     "acme-privd": 1.2,
     "acme-credential-key": 0.7,
     "acme-clientd": 1.3,
+    "acme-dnsd": 1.3,
     "acme-http01": 0.4,
     "acme-http01-lease@": 0.4,
     "acme-http01-proxied-lease@": 0.4,
+    "acme-alpn01": 0.4,
+    "acme-alpn01-lease@": 0.4,
     "acme-firewall@": 1.3,
     "acme-firewall-firewalld@": 0.7,
     "acme-firewall-iptables@": 1.9,
@@ -161,7 +166,7 @@ def test_who_is_who() -> None:
     assert last(read("acmed.service"), "User") == "acmed"
     assert last(read("acme-renew.service"), "User") == "acmed"
     assert last(read("acme-clientd.service"), "SupplementaryGroups") == "acme-key"
-    for daemon in ("acme-keyd", "acme-verify", "acme-clientd"):
+    for daemon in ("acme-keyd", "acme-verify", "acme-clientd", "acme-dnsd"):
         assert last(read(f"{daemon}.service"), "DynamicUser") == "yes"
     with_group = {name for name in SERVICES if "acme-key" in words(read(name), "SupplementaryGroups")}
     assert with_group == {"acme-clientd.service"}, "nobody else may ask for signatures"
@@ -177,6 +182,7 @@ def test_who_has_a_network() -> None:
     with_network = {name for name in SERVICES if last(read(name), "PrivateNetwork") != "yes"}
     assert with_network == {
         "acme-clientd.service",
+        "acme-dnsd.service",
         "acme-firewall@.service",
         "acme-firewall-iptables@.service",
     }
@@ -192,14 +198,27 @@ def test_the_key_of_credentials_is_made_before_it_is_needed() -> None:
 def test_directories() -> None:
     made = {line.split()[1]: line.split()[2:5] for line in lines_of("acmed.tmpfiles")}
     assert made[str(paths.RUN)] == ["0755", "root", "root"]
-    assert made[str(paths.HTTP01_DIRECTORY)] == ["0755", "acmed", "acmed"]
+    for answers in (paths.HTTP01_DIRECTORY, paths.ALPN01_DIRECTORY):
+        assert made[str(answers)] == ["0755", "acmed", "acmed"]
+    # Hooks are run as others, and what they run is root's alone to change.
+    assert made[str(paths.HOOKS)] == ["0755", "root", "root"]
+    assert made[str(paths.HOOK_CREDENTIALS)] == ["0700", "root", "root"]
     assert made[str(paths.CERTIFICATES)] == ["0755", "root", "root"]
-    for secret in (paths.PRIV_STATE, paths.ACCOUNT_CREDENTIALS):
+    for secret in (paths.PRIV_STATE, paths.ACCOUNT_CREDENTIALS, paths.DNS_CREDENTIALS):
         assert made[str(secret)] == ["0700", "root", "root"]
     for name in ("acme-privd.service", "acmed.service"):
         for path in words(read(name), "ReadWritePaths"):
             assert path in made, f"{name} cannot start without {path}"
-    assert words(read("acme-keyd.service"), "LoadCredentialEncrypted") == [f"account:{paths.ACCOUNT_CREDENTIALS}"]
+    # Their names are those of acmed/keyd/credentials.py and acmed/privd/seal.py.
+    assert words(read("acme-keyd.service"), "LoadCredentialEncrypted") == [
+        f"{seal.ACCOUNT}:{paths.ACCOUNT_CREDENTIALS}",
+        f"{seal.NEXT}:{paths.NEXT_ACCOUNT_CREDENTIALS}",
+        f"{seal.BINDING}:{paths.BINDING_CREDENTIALS}",
+    ]
+    for sealed in (paths.ACCOUNT_CREDENTIALS, paths.NEXT_ACCOUNT_CREDENTIALS, paths.BINDING_CREDENTIALS):
+        assert made[str(sealed)] == ["0700", "root", "root"]
+        assert str(sealed) in words(read("acme-privd.service"), "ReadWritePaths")
+    assert words(read("acme-dnsd.service"), "LoadCredentialEncrypted") == [f"tsig:{paths.DNS_CREDENTIALS}"]
     state = paths.MANAGER_STATE.relative_to("/var/lib")
     assert last(read("acmed.service"), "StateDirectory") == str(state)
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tests.unit.clientd.ca import PREFIX, Fault, Refusal
+from tests.unit.clientd.ca import Fault
+from tests.unit.clientd.ca_parts import PREFIX, Refusal
 from tests.unit.clientd.https import HangUp, Reply
 
 Work = Callable[[], Reply]

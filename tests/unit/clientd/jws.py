@@ -40,6 +40,16 @@ def sign(key: ec.EllipticCurvePrivateKey, protected: dict[str, Any], payload: st
     return {"protected": header, "payload": payload, "signature": signature}
 
 
+def header(message: dict[str, str]) -> Any:
+    """The protected header."""
+    return json.loads(decode(message["protected"]))
+
+
+def content(message: dict[str, str]) -> Any:
+    """The payload, which is JSON."""
+    return json.loads(decode(message["payload"]))
+
+
 def verifies(message: dict[str, str], public: dict[str, str]) -> bool:
     x, y = (int.from_bytes(decode(public[name]), "big") for name in ("x", "y"))
     key = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()

@@ -21,7 +21,7 @@ from acmed.clientd.service import Handlers
 from acmed.clientd.signer import Signer
 from acmed.clientd.store import Store
 from acmed.clientd.transport import Transport
-from acmed.config.model import Account, Configuration
+from acmed.config.model import Account, Configuration, Deadlines
 from tests.unit.clientd import jws
 from tests.unit.clientd.ca import FaultyCa
 
@@ -31,22 +31,22 @@ QUICK = Limits(
     first_poll=0.002,
     first_issuance_poll=0.002,
     slowest_poll=0.02,
-    authorize=30,
-    finalize=30,
     short_wait=3,
-    read=5,
 )
+PATIENT = Deadlines(authorization=30, finalize=30, request=20)
 CSR = b"to this CA any bytes are a request"
 
 
 @dataclass
 class Keys:
-    """org.acmed.Key with one account's key, and no policy."""
+    """org.acmed.Key with one account's key and the one that follows, and no policy. binding: what newAccount gets."""
 
     accounts: dict[str, Account]
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    next_key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     refuse: varlink.VarlinkError | None = None
     signed: list[str] = field(default_factory=list)
+    binding: dict[str, str] | None = None
 
     async def get_account(self, _: varlink.Call, account: str) -> dict[str, Any]:
         public = jws.jwk(self.key)
@@ -58,8 +58,25 @@ class Keys:
             raise self.refuse
         self.signed.append(url)
         new = b"termsOfServiceAgreed" in jws.decode(payload)
+        if new and self.binding:
+            bound = json.loads(jws.decode(payload)) | {"externalAccountBinding": self.binding}
+            payload = jws.encode(json.dumps(bound).encode())
         who: dict[str, Any] = {"jwk": jws.jwk(self.key)} if new else {"kid": self.accounts[account].uri}
         return jws.sign(self.key, {"alg": "ES256", "nonce": nonce, "url": url} | who, payload)
+
+    async def sign_lookup(self, _: varlink.Call, account: str, url: str, nonce: str, next: bool) -> dict[str, str]:
+        key = self.next_key if next else self.key
+        header = {"alg": "ES256", "nonce": nonce, "url": url, "jwk": jws.jwk(key)}
+        return jws.sign(key, header, jws.encode(b'{"onlyReturnExisting": true}'))
+
+    async def sign_key_change(self, _: varlink.Call, account: str, url: str, nonce: str) -> dict[str, str]:
+        uri = self.accounts[account].uri
+        payload = json.dumps({"account": uri, "oldKey": jws.jwk(self.key)}).encode()
+        inner = jws.sign(
+            self.next_key, {"alg": "ES256", "url": url, "jwk": jws.jwk(self.next_key)}, jws.encode(payload)
+        )
+        header = {"alg": "ES256", "nonce": nonce, "url": url, "kid": uri}
+        return jws.sign(self.key, header, jws.encode(json.dumps(inner).encode()))
 
 
 class Listener:
@@ -103,22 +120,37 @@ class Rig:
         self.accounts[account] = replace(self.accounts[account], uri=reply["uri"])
         return reply
 
-    async def order(self, *names: str, certificate: str = "www", csr: bytes = CSR, **more: Any) -> dict[str, Any]:
+    async def order(
+        self, *names: str, certificate: str = "www", csr: bytes | None = CSR, **more: Any
+    ) -> dict[str, Any]:
         identifiers = [
             {"type": "ip" if name[0].isdigit() else "dns", "value": name} for name in names or ("a.example",)
         ]
         parameters = {"job": 2, "account": "main", "certificate": certificate, "identifiers": identifiers} | more
-        return await self.client.call("Order", timeout=60, csr=base64.b64encode(csr).decode(), **parameters)
+        return await self.client.call("Order", timeout=60, csr=encoded(csr), **parameters)
 
     async def finalize(
-        self, challenges: list[str], certificate: str = "www", csr: bytes = CSR, timeout: float = 60
+        self, challenges: list[str], certificate: str = "www", csr: bytes | None = CSR, preferred: str | None = None
     ) -> str:
         """The chain; each reply is in steps."""
-        encoded = base64.b64encode(csr).decode()
         parameters = {"job": 2, "account": "main", "certificate": certificate, "challenges": challenges}
-        async for reply in self.client.call_more("Finalize", timeout=timeout, csr=encoded, **parameters):
+        parameters |= {"csr": encoded(csr), "preferredChain": preferred}
+        done: list[bool] = []
+        async for reply in self.client.call_more("Finalize", timeout=60, **parameters):
             self.steps.append(reply)
-        return str(self.steps[-1]["chain"])
+            done.append(reply["done"])
+        assert done == [False] * (len(done) - 1) + [True]
+        return str(reply["chain"])
+
+    async def authorize(self, *names: str) -> dict[str, Any]:
+        """Has names validated without a certificate, by http-01; the last reply."""
+        begun = await self.order(*names, csr=None)
+        await self.finalize(http01(begun), csr=None)
+        return self.steps[-1]
+
+    async def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """A method that is about an account."""
+        return await self.client.call(method, timeout=60, **{"job": 3, "account": "main"} | parameters)
 
     async def issue(self, *names: str, certificate: str = "www") -> str:
         """All of it: order, answer each http-01 challenge, finalize."""
@@ -136,18 +168,28 @@ def http01(begun: dict[str, Any]) -> list[str]:
     return [item["url"] for item in begun["challenges"] if item["type"] == "http-01"]
 
 
+def encoded(csr: bytes | None) -> str | None:
+    return None if csr is None else base64.b64encode(csr).decode()
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
 @asynccontextmanager
 async def running(
-    tmp_path: Path, certificate: Path, limits: Limits = QUICK, registered: bool = True
+    tmp_path: Path,
+    certificate: Path,
+    limits: Limits = QUICK,
+    deadlines: Deadlines = PATIENT,
+    registered: bool = True,
+    directory_is_known: bool = True,
 ) -> AsyncIterator[Rig]:
-    """A CA and a client with the account "main"."""
+    """A CA and a client with the account "main". Where the directory is not known, nothing was asked for yet."""
     ca = FaultyCa(certificate)
     async with ca.server:
-        accounts = {"main": Account("main", ca.directory, ("mailto:a@a.example",), None, certificate)}
+        main = Account("main", ca.directory, ("mailto:a@a.example",), None, certificate, deadlines=deadlines)
+        accounts = {"main": main}
         keys = Keys(accounts)
         listener = Listener("org.acmed.Key", tmp_path / "key.sock", keys)
         transport = Transport(limits)
@@ -160,9 +202,11 @@ async def running(
         client_listener = Listener("org.acmed.Client", tmp_path / "client.sock", handlers)
         client = varlink.Client(varlink.load("org.acmed.Client"), tmp_path / "client.sock")
         rig = Rig(ca, accounts, keys, listener, client, tmp_path / "orders")
-        if registered:
+        if registered and directory_is_known:
             await rig.register()
             ca.requests.clear()
+        elif registered:
+            accounts["main"] = replace(main, uri=ca.open_account(jws.jwk(keys.key)))
         try:
             yield rig
         finally:

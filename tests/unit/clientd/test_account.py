@@ -1,147 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Register and Revoke."""
+"""Accounts, but for their keys."""
 
-import asyncio
-import base64
-import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from acmed.varlink import VarlinkError
-from tests.unit.clientd.ca import Refusal
+from tests.unit.clientd.ca_parts import Refusal
 from tests.unit.clientd.conftest import Play
-from tests.unit.clientd.faults import lose_answer, refuse
-from tests.unit.clientd.https import Reply
+from tests.unit.clientd.faults import lose_answer, page, refuse
 from tests.unit.clientd.rig import Rig
-
-
-def test_a_new_account(play: Play) -> None:
-    async def scenario(rig: Rig) -> None:
-        reply = await rig.client.call("Register", timeout=60, job=1, account="main")
-        uri = next(iter(rig.ca.accounts))
-        assert reply == {"uri": uri, "status": "valid", "termsOfService": f"{rig.ca.base}/terms"}
-        assert rig.ca.payloads("newAccount") == [{"termsOfServiceAgreed": True, "contact": ["mailto:a@a.example"]}]
-        assert rig.ca.counts() == {"directory": 1, "newNonce": 1, "newAccount": 1}
-
-    play(scenario, registered=False)
-
-
-def test_a_known_account(play: Play) -> None:
-    async def scenario(rig: Rig) -> None:
-        uri = rig.accounts["main"].uri
-        assert (await rig.register())["uri"] == uri
-        assert len(rig.ca.accounts) == 1
-
-    play(scenario)
-
-
-def test_a_lost_answer_leaves_one_account(play: Play) -> None:
-    async def scenario(rig: Rig) -> None:
-        rig.ca.faults["newAccount"] = [lose_answer]
-        await rig.register()
-        assert len(rig.ca.accounts) == 1
-        assert rig.ca.counts()["newAccount"] == 2
-
-    play(scenario, registered=False)
-
-
-def test_an_account_is_known_as_soon_as_it_is_configured(play: Play) -> None:
-    async def scenario(rig: Rig) -> None:
-        with pytest.raises(VarlinkError) as caught:
-            await rig.client.call("Register", timeout=60, job=1, account="other")
-        assert caught.value.name == "org.acmed.Client.NoSuchAccount"
-        rig.accounts["other"] = replace(rig.accounts["main"], name="other")
-        await rig.register("other")
-
-    play(scenario)
-
-
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        ("userActionRequired", "open the address that the CA names.*terms-of-service"),
-        ("externalAccountRequired", "external account binding"),
-        ("invalidContact", "^no$"),
-    ],
-)
-def test_what_the_ca_wants_first(play: Play, kind: str, words: str) -> None:
-    async def scenario(rig: Rig) -> VarlinkError:
-        rig.ca.headers["newAccount"] = {"Link": f'<{rig.ca.base}/terms/2>;rel="terms-of-service"'}
-        rig.ca.faults["newAccount"] = [refuse(Refusal(403, kind))]
-        with pytest.raises(VarlinkError) as caught:
-            await rig.register()
-        return caught.value
-
-    error = play(scenario, registered=False)
-    assert (error.name, error.parameters["type"]) == ("org.acmed.Client.Acme", kind)
-    assert re.search(words, error.parameters["detail"])
-
-
-@pytest.mark.parametrize("location", [None, "https://evil.example/account/1", "http://localhost/1", "/account/1", "x"])
-def test_an_account_url_of_another_origin(play: Play, location: str | None) -> None:
-    async def scenario(rig: Rig) -> None:
-        def answer(work: Any) -> Reply:
-            reply: Reply = work()
-            headers = {name: value for name, value in reply.headers.items() if name != "Location"}
-            return replace(reply, headers=headers | ({"Location": location} if location else {}))
-
-        rig.ca.faults["newAccount"] = [answer]
-        with pytest.raises(VarlinkError) as caught:
-            await rig.register()
-        assert caught.value.name == "org.acmed.Client.Unreachable"
-
-    play(scenario, registered=False)
-
-
-def test_the_directory_is_of_its_own_origin(play: Play) -> None:
-    async def scenario(rig: Rig) -> None:
-        rig.ca.edits["directory"] = lambda fields: fields.update(newAccount="https://evil.example/newAccount")
-        with pytest.raises(VarlinkError) as caught:
-            await rig.register()
-        assert caught.value.name == "org.acmed.Client.Unreachable"
-        assert caught.value.parameters["url"] == "https://evil.example/newAccount"
-        assert rig.keys.signed == []
-
-    play(scenario, registered=False)
-
-
-@pytest.mark.parametrize(
-    ("target", "fine"),
-    [
-        ("/directory/v2", True),
-        ("https://evil.example/directory", False),
-        ("http://localhost/directory", False),
-        ("https://localhost:1/directory", False),
-        ("", False),
-    ],
-)
-def test_the_directory_may_move_within_its_origin(play: Play, target: str, fine: bool) -> None:
-    async def scenario(rig: Rig) -> None:
-        redirect = Reply(302, {"Location": target})
-        rig.ca.faults["directory"] = [lambda _: redirect] * (1 if fine else 9)
-        if fine:
-            await rig.register()
-            return
-        with pytest.raises(VarlinkError) as caught:
-            await rig.register()
-        assert caught.value.name == "org.acmed.Client.Unreachable"
-        assert "redirects" in caught.value.parameters["message"]
-
-    play(scenario, registered=False)
-
-
-def test_a_posted_request_is_not_redirected(play: Play) -> None:
-    async def scenario(rig: Rig) -> None:
-        rig.ca.faults["newAccount"] = [lambda _: Reply(307, {"Location": f"{rig.ca.base}/newAccount"})]
-        with pytest.raises(VarlinkError) as caught:
-            await rig.register()
-        assert caught.value.name == "org.acmed.Client.Unreachable"
-        assert f"redirects to {rig.ca.base}/newAccount" in caught.value.parameters["message"]
-        assert rig.ca.counts()["newAccount"] == 1
-
-    play(scenario, registered=False)
 
 
 def test_no_such_account_at_the_ca(play: Play) -> None:
@@ -167,79 +35,83 @@ def test_an_account_that_was_never_registered(play: Play) -> None:
     play(scenario, registered=False)
 
 
-async def revoke(rig: Rig) -> None:
-    der = base64.b64encode(b"a certificate").decode()
-    await rig.client.call("Revoke", timeout=60, job=1, account="main", certificate="www", der=der, reason=4)
-
-
-def test_revoked_once_and_again(play: Play) -> None:
+def test_the_account_as_the_ca_has_it(play: Play) -> None:
     async def scenario(rig: Rig) -> None:
-        await revoke(rig)
-        await revoke(rig)
-        expected = {"certificate": base64.urlsafe_b64encode(b"a certificate").decode().rstrip("="), "reason": 4}
-        assert rig.ca.payloads("revokeCert") == [expected] * 2
-
-    play(scenario)
-
-
-def test_a_revocation_that_is_refused(play: Play) -> None:
-    async def scenario(rig: Rig) -> None:
-        rig.ca.faults["revokeCert"] = [refuse(Refusal(403, "unauthorized", "not yours"))]
-        with pytest.raises(VarlinkError) as caught:
-            await revoke(rig)
-        assert caught.value.parameters["type"] == "unauthorized"
+        assert await rig.ask("ReadAccount") == {"status": "valid", "contact": ["mailto:a@a.example"]}
+        assert rig.ca.payloads("account") == [""]
 
     play(scenario)
 
 
 @pytest.mark.parametrize(
-    ("refusal", "name", "parameters"),
+    ("change", "expected"),
     [
-        (
-            VarlinkError("org.acmed.Key.NotPermitted", account="main", rule="a permit"),
-            "NotPermitted",
-            {"account": "main", "rule": "a permit"},
-        ),
-        (
-            VarlinkError("org.acmed.Key.KeyUnavailable", account="main", reason="no card"),
-            "KeyUnavailable",
-            {"account": "main", "reason": "no card"},
-        ),
-        (VarlinkError("org.acmed.Key.UnknownAccount", account="main"), "NoSuchAccount", {"account": "main"}),
-        (
-            VarlinkError("org.acmed.InternalError"),
-            "KeyUnavailable",
-            {"account": "main", "reason": "acme-keyd answered org.acmed.InternalError"},
-        ),
+        ({"contact": None}, {"status": "valid", "contact": []}),
+        ({"contact": [5, "mailto:b@b.example"]}, {"status": "valid", "contact": ["mailto:b@b.example"]}),
+        ({"status": "revoked"}, {"status": "revoked", "contact": ["mailto:a@a.example"]}),
     ],
 )
-def test_what_acme_keyd_refuses(play: Play, refusal: VarlinkError, name: str, parameters: dict[str, str]) -> None:
+def test_an_odd_account(play: Play, change: dict[str, Any], expected: dict[str, Any]) -> None:
     async def scenario(rig: Rig) -> None:
-        rig.keys.refuse = refusal
+        rig.ca.edits["account"] = lambda fields: fields.update(change)
+        assert await rig.ask("ReadAccount") == expected
+
+    play(scenario)
+
+
+def test_an_account_without_a_status_that_is_text(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.edits["account"] = lambda fields: fields.update(status=5)
+        with pytest.raises(VarlinkError) as caught:
+            await rig.ask("ReadAccount")
+        assert caught.value.name == "org.acmed.Client.Unreachable"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("fault", [None, lose_answer, page(502)])
+def test_other_contacts(play: Play, fault: Any) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["account"] = [fault] if fault else []
+        assert await rig.ask("UpdateAccount", contact=["mailto:b@b.example"]) == {}
+        assert (await rig.ask("ReadAccount"))["contact"] == ["mailto:b@b.example"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("fault", [None, lose_answer, page(502)])
+def test_the_end_of_an_account(play: Play, fault: Any) -> None:
+    """A lost answer makes the second request one of an account that has ended; so does a second call."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["account"] = [fault] if fault else []
+        for _ in range(2):
+            assert await rig.ask("DeactivateAccount") == {}
+        assert [account.status for account in rig.ca.accounts.values()] == ["deactivated"]
         with pytest.raises(VarlinkError) as caught:
             await rig.order()
-        assert caught.value.name == f"org.acmed.Client.{name}"
-        assert caught.value.parameters == parameters
+        assert "deactivated" in caught.value.parameters["detail"]
 
     play(scenario)
 
 
-def test_acme_keyd_is_restarted_meanwhile(play: Play) -> None:
+def test_an_end_that_is_refused(play: Play) -> None:
     async def scenario(rig: Rig) -> None:
-        rig.keys_listener.stop()
-        asyncio.get_running_loop().call_later(0.1, rig.keys_listener.start)
-        await rig.order()
-
-    play(scenario)
-
-
-def test_acme_keyd_is_not_there(play: Play) -> None:
-    async def scenario(rig: Rig) -> None:
-        rig.keys_listener.stop()
+        rig.ca.faults["account"] = [refuse(Refusal(403, "unauthorized", "you have certificates"))]
         with pytest.raises(VarlinkError) as caught:
-            await rig.order()
-        assert caught.value.name == "org.acmed.Client.KeyUnavailable"
-        assert "key.sock" in caught.value.parameters["reason"]
-        rig.keys_listener.start()
+            await rig.ask("DeactivateAccount")
+        assert caught.value.parameters["detail"] == "you have certificates"
 
     play(scenario)
+
+
+@pytest.mark.parametrize("method", ["ReadAccount", "UpdateAccount", "DeactivateAccount", "ChangeKey"])
+def test_an_account_that_is_not_registered_here(play: Play, method: str) -> None:
+    async def scenario(rig: Rig) -> None:
+        with pytest.raises(VarlinkError) as caught:
+            await rig.ask(method, **({"contact": []} if method == "UpdateAccount" else {}))
+        assert caught.value.parameters["type"] == "accountDoesNotExist"
+        assert "run `acmectl account add main`" in caught.value.parameters["detail"]
+        assert rig.ca.requests == []
+
+    play(scenario, registered=False)

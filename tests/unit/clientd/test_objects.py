@@ -116,28 +116,6 @@ def test_what_is_no_authorization(broken: Any) -> None:
         objects.authorization(answer(broken))
 
 
-@pytest.mark.parametrize(
-    ("directory", "words"),
-    [
-        ({"new-reg": URL, "new-authz": URL, "new-cert": URL}, "ACME v1"),
-        ({"newNonce": URL, "newAccount": URL}, "no newOrder"),
-        ({"newNonce": URL, "newAccount": URL, "newOrder": 5}, "no newOrder"),
-        (["newNonce"], "no JSON object"),
-    ],
-)
-def test_what_is_no_directory(directory: Any, words: str) -> None:
-    with pytest.raises(Unreachable, match=words):
-        objects.directory(answer(directory))
-
-
-def test_a_directory_may_have_anything_else() -> None:
-    base = {"newNonce": URL, "newAccount": URL, "newOrder": URL, "Xq1": "https://random.example", "renewalInfo": 1}
-    assert objects.directory(answer(base)).meta.terms_of_service is None
-    assert objects.directory(answer(base | {"meta": 5})).meta.terms_of_service is None
-    found = objects.directory(answer(base | {"meta": {"termsOfService": "https://t.example", "profiles": 5}}))
-    assert found.meta.terms_of_service == "https://t.example"
-
-
 def refusal(
     value: Any, status: int = 403, kind: str = "application/problem+json", retry_after: str | None = None
 ) -> AcmeError:
@@ -176,6 +154,10 @@ def test_an_empty_problem_document(value: Any) -> None:
     error = refusal(value)
     assert (error.type, error.understood) == ("", True)
     assert error.problem.detail
+
+
+def test_an_answer_to_head_has_no_words() -> None:
+    assert refusal(b"", 429).problem.detail == "answered 429 Too Many Requests"
 
 
 def test_a_foreign_type_is_none_of_acme() -> None:

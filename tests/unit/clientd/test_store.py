@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2},
+        {"format": 3},
         {"url": 5},
         {"url": None},
         {"certificate": 5},
@@ -63,6 +64,8 @@ def test_dropped(tmp_path: Path) -> None:
         {"identifiers": [{"type": "dns", "value": 1}]},
         {"authorizations": [{"url": "https://c"}]},
         {"authorizations": 3},
+        {"csr_sha256": 5},
+        {"profile": ["classic"]},
     ],
 )
 def test_a_wrong_file_is_set_aside(tmp_path: Path, change: dict[str, Any]) -> None:
@@ -70,6 +73,36 @@ def test_a_wrong_file_is_set_aside(tmp_path: Path, change: dict[str, Any]) -> No
     (tmp_path / "www.json").write_text(json.dumps(value))
     assert asyncio.run(Store(tmp_path).load("www")) is None
     assert [path.name for path in tmp_path.iterdir()] == ["www.broken"]
+
+
+def test_moments_are_numbers(tmp_path: Path) -> None:
+    value = stored(tmp_path)
+    value["authorizations"][0]["expires"] = "2036-01-01T00:00:00Z"
+    (tmp_path / "www.json").write_text(json.dumps(value))
+    assert asyncio.run(Store(tmp_path).load("www")) is None
+
+
+def test_a_file_of_the_first_version_is_read(tmp_path: Path) -> None:
+    """An upgrade loses no order."""
+    value = stored(tmp_path) | {"format": 1}
+    del value["profile"]
+    for authorization in value["authorizations"]:
+        del authorization["expires"]
+    (tmp_path / "www.json").write_text(json.dumps(value))
+    assert asyncio.run(Store(tmp_path).load("www")) == ORDER
+
+
+def test_all_that_can_be_kept_comes_back(tmp_path: Path) -> None:
+    one = replace(ORDER.authorizations[0], expires=2)
+    order = replace(ORDER, csr_sha256=None, url="", finalize="", profile="classic", authorizations=(one, one))
+    stored(tmp_path, order)
+    assert asyncio.run(Store(tmp_path).load("www")) == order
+
+
+@pytest.mark.parametrize(("moments", "expected"), [((), None), ((None,), None), ((5, None, 3), 3), ((0, 7), 0)])
+def test_when_the_first_authorization_expires(moments: tuple[int | None, ...], expected: int | None) -> None:
+    items = tuple(replace(ORDER.authorizations[0], expires=moment) for moment in moments)
+    assert replace(ORDER, authorizations=items).expires == expected
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 512, b"[]", b"null", b'{"format": 1', b"{}", b"[" * 100_000])

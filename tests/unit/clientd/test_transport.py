@@ -5,17 +5,21 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from acmed.clientd.authority import Authorities
 from acmed.clientd.errors import Unreachable
 from acmed.clientd.limits import Limits
 from acmed.clientd.transport import Answer, Route, Transport
+from acmed.config.model import Account, Deadlines
 from tests.unit.clientd.https import Asked, HangUp, HttpsServer, Reply, make_certificate
 
-LIMITS = Limits(connect=5, read=5, exchange=20, body=1000)
+LIMITS = Limits(connect=5, body=1000)
+WITHIN = 20.0  # seconds
 
 
 def fetch(certificate: Path, respond: Callable[[Asked], Reply], host: str = "localhost", **more: Any) -> Answer:
@@ -25,7 +29,7 @@ def fetch(certificate: Path, respond: Callable[[Asked], Reply], host: str = "loc
             url = f"https://{host}:{server.port}/path"
             route = Route(("https", host, server.port), more.get("ca_file", certificate), None)
             try:
-                return await transport.exchange(route, more.get("method", "GET"), url, {}, None)
+                return await transport.exchange(route, "GET", url, {}, None, more.get("within", WITHIN))
             finally:
                 transport.close()
 
@@ -118,7 +122,7 @@ def test_nobody_listens(certificate: Path) -> None:
         async with HttpsServer(certificate, lambda _: Reply()) as server:
             port = server.port
         route = Route(("https", "localhost", port), certificate, None)
-        await Transport(LIMITS).exchange(route, "GET", f"https://localhost:{port}/", {}, None)
+        await Transport(LIMITS).exchange(route, "GET", f"https://localhost:{port}/", {}, None, WITHIN)
 
     with pytest.raises(Unreachable, match="Connection refused") as caught:
         asyncio.run(whole())
@@ -128,7 +132,7 @@ def test_nobody_listens(certificate: Path) -> None:
 def test_a_host_that_does_not_exist(certificate: Path) -> None:
     route = Route(("https", "ca.invalid", 443), certificate, None)
     with pytest.raises(Unreachable, match=r"ca\.invalid") as caught:
-        asyncio.run(Transport(LIMITS).exchange(route, "GET", "https://ca.invalid/", {}, None))
+        asyncio.run(Transport(LIMITS).exchange(route, "GET", "https://ca.invalid/", {}, None, WITHIN))
     assert "object at 0x" not in str(caught.value)
 
 
@@ -138,7 +142,8 @@ def test_an_answer_that_drips(certificate: Path) -> None:
         fetch(
             certificate,
             lambda _: Reply(body=b"x", endless=True),
-            limits=Limits(exchange=0.2, body=10**12),
+            limits=Limits(body=10**12),
+            within=0.2,
         )
     assert caught.value.lost
 
@@ -159,7 +164,9 @@ def test_a_new_ca_file_is_used_at_once(tmp_path: Path) -> None:
                 shutil.copy(source, bundle)
                 os.utime(bundle, (moment, moment))
                 try:
-                    answer = await transport.exchange(route, "GET", f"https://localhost:{server.port}/", {}, None)
+                    answer = await transport.exchange(
+                        route, "GET", f"https://localhost:{server.port}/", {}, None, WITHIN
+                    )
                     results.append(answer.body.decode())
                 except Unreachable as error:
                     results.append(str(error.parameters["message"]).partition(":")[0])
@@ -174,7 +181,7 @@ def test_connections_are_used_again(certificate: Path) -> None:
         async with HttpsServer(certificate, lambda _: Reply(body=b"hello")) as server:
             route = Route(("https", "localhost", server.port), certificate, None)
             for _ in range(5):
-                await transport.exchange(route, "GET", f"https://localhost:{server.port}/", {}, None)
+                await transport.exchange(route, "GET", f"https://localhost:{server.port}/", {}, None, WITHIN)
             return server.connections
 
     assert asyncio.run(whole()) == 1
@@ -210,7 +217,7 @@ def test_through_a_proxy(certificate: Path) -> None:
             proxy = await asyncio.start_server(tunnel(server.port, targets), "127.0.0.1", 0)
             address = proxy.sockets[0].getsockname()
             route = Route(("https", "localhost", 4711), certificate, f"http://127.0.0.1:{address[1]}")
-            answer = await transport.exchange(route, "GET", "https://localhost:4711/", {}, None)
+            answer = await transport.exchange(route, "GET", "https://localhost:4711/", {}, None, WITHIN)
             proxy.close()
             return answer.body
 
@@ -221,5 +228,14 @@ def test_through_a_proxy(certificate: Path) -> None:
 def test_a_proxy_that_is_not_there(certificate: Path) -> None:
     route = Route(("https", "localhost", 4711), certificate, "http://127.0.0.1:1")
     with pytest.raises(Unreachable, match=r"the proxy http://127\.0\.0\.1:1: Connection refused") as caught:
-        asyncio.run(Transport(LIMITS).exchange(route, "GET", "https://localhost:4711/", {}, None))
+        asyncio.run(Transport(LIMITS).exchange(route, "GET", "https://localhost:4711/", {}, None, WITHIN))
     assert caught.value.lost
+
+
+def test_accounts_share_what_they_can(certificate: Path) -> None:
+    """Nonces and directory, but not where a request may take longer."""
+    authorities = Authorities(Transport(LIMITS), LIMITS)
+    account = Account("a", "https://ca.example/directory", (), None, certificate)
+    assert authorities.of(account) is authorities.of(replace(account, name="b", uri="https://ca.example/1"))
+    assert authorities.of(account) is not authorities.of(replace(account, deadlines=Deadlines(request=5)))
+    assert authorities.of(account) is not authorities.of(replace(account, proxy="http://localhost:1"))

@@ -19,11 +19,12 @@ def _line(problem: Problem) -> tuple[str, int, str, str, bool]:
 
 
 def _keys(tmp_path: Path, *accounts: str) -> Path:
+    """What is /etc/credstore.encrypted, with keys of these accounts."""
     directory = tmp_path / "acmed.accounts"
     directory.mkdir()
     for account in accounts:
         (directory / account).write_text("sealed")
-    return directory
+    return tmp_path
 
 
 def _certificate_pem(tmp_path: Path) -> str:
@@ -54,7 +55,7 @@ def test_group(tmp_path: Path) -> None:
     assert check(place.load(), _keys(tmp_path, "staging")) == (), "no certificate uses it"
     place.write("certificates.d/www.toml", GOOD)
     place.write("certificates.d/www2.toml", GOOD)
-    assert list(map(_line, check(place.load(), tmp_path / "acmed.accounts"))) == [
+    assert list(map(_line, check(place.load(), tmp_path))) == [
         (
             "shipped.toml",
             3,
@@ -92,23 +93,6 @@ def test_ca_file_that_is_a_directory(tmp_path: Path) -> None:
     assert problem.message == f"{tmp_path} is not a plain file"
 
 
-def test_webroot(tmp_path: Path) -> None:
-    webroot = tmp_path / "www"
-    place = Place(tmp_path, f'[http01]\nmode = "webroot"\nwebroot = "{webroot}"\n')
-    hint = "it is the web server's document root"
-    expected = ("acmed.toml", 3, f"the directory {webroot} is not there", hint, False)
-    assert list(map(_line, check(place.load(), tmp_path))) == [expected]
-    webroot.write_text("")
-    [problem] = check(place.load(), tmp_path)
-    assert problem.message == f"{webroot} is not a directory"
-
-
-def test_webroot_without_its_mode_is_a_note(tmp_path: Path) -> None:
-    place = Place(tmp_path, '[http01]\nwebroot = "/var/www"\n')
-    message = "'webroot' has no effect: the mode of [http01] is 'standalone'"
-    assert list(map(_line, check(place.load(), tmp_path))) == [("acmed.toml", 2, message, "", True)]
-
-
 def test_account_without_a_key_at_a_private_ca(tmp_path: Path) -> None:
     """What makes the key would otherwise forget what authenticates the CA."""
     place = Place(tmp_path, f'{STAGING}ca-file = "{tmp_path}/my ca.pem"\n')
@@ -120,7 +104,7 @@ def test_account_without_a_key(tmp_path: Path) -> None:
     place = Place(
         tmp_path, f"""{STAGING}contact = ["it's@example.com"]\n[account.ca]\ndirectory = "https://ca.example/?a&b"\n"""
     )
-    keys = _keys(tmp_path)
+    keys = _keys(tmp_path) / "acmed.accounts"
     (keys / "ca").touch()
     hints = [
         "make an account with a new key, or seal the key that you have (PKCS#8 in PEM format):\n"
@@ -131,7 +115,7 @@ def test_account_without_a_key(tmp_path: Path) -> None:
             ("ca", "ca --directory 'https://ca.example/?a&b'"),
         )
     ]
-    assert list(map(_line, check(place.load(), keys))) == [
+    assert list(map(_line, check(place.load(), tmp_path))) == [
         ("acmed.toml", 1, f"account 'staging' has no key: {keys}/staging is missing", hints[0], False),
         ("acmed.toml", 4, f"account 'ca' has no key: {keys}/ca is empty", hints[1], False),
     ]
@@ -140,18 +124,17 @@ def test_account_without_a_key(tmp_path: Path) -> None:
 
 def test_keys_that_are_not_to_be_seen_are_a_note(tmp_path: Path) -> None:
     """As for a user without rights: here, because it is no directory."""
-    keys = tmp_path / "keys"
-    keys.write_text("")
-    message = "whether each account has a key is not checked: Not a directory"
-    assert list(map(_line, check(Place(tmp_path).load(), keys))) == [("keys", 0, message, "check as root", True)]
-
-
-def test_wildcard(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    place.write("certificates.d/www.toml", '\nnames = ["*.example.com"]')
-    message = "'*.example.com' is a wildcard, which cannot be validated by http-01"
-    expected = ("www.toml", 2, message, "list the names one by one", False)
-    assert list(map(_line, check(place.load(), _keys(tmp_path, "staging")))) == [expected]
+    for name in ("acmed.accounts", "acmed.bindings", "acmed.dns"):
+        (tmp_path / name).write_text("")
+    bound = 'eab-key-id = "kid-1"\n[zone."example.com"]\nkey = "ns"\n'
+    messages = {
+        "acmed.accounts": "whether each account has a key is not checked: Not a directory",
+        "acmed.bindings": "whether each account with 'eab-key-id' has its HMAC key is not checked: Not a directory",
+        "acmed.dns": "whether each [zone] has its key is not checked: Not a directory",
+    }
+    assert list(map(_line, check(Place(tmp_path, STAGING + bound).load(), tmp_path))) == [
+        (name, 0, message, "check as root", True) for name, message in messages.items()
+    ]
 
 
 def _with_files(tmp_path: Path, files: str, *names: str) -> Place:

@@ -9,7 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from acmed.config import Account, Certificate, Http01, Service, load, schema
-from acmed.config.model import Action, Http01Mode, KeyType
+from acmed.config.model import (
+    Action,
+    ChallengeType,
+    Deadlines,
+    ExternalBinding,
+    Http01Mode,
+    KeyType,
+    Limits,
+    Notify,
+    Propagation,
+    Rate,
+    Zone,
+    ZoneMethod,
+)
 from acmed.names import Identifier
 from tests.unit.config.place import NGINX, STAGING, Place
 
@@ -64,7 +77,7 @@ def test_all_of_it(tmp_path: Path) -> None:
     assert configuration.firewall is False
     assert configuration.log_level("acme-keyd") == "debug"
     assert configuration.log_level("acmed") == "info"
-    assert configuration.http01 == Http01(Http01Mode.WEBROOT, Path("/var/www/html"))
+    assert configuration.http01 == Http01(Http01Mode.WEBROOT, "/var/www/html")
     assert configuration.accounts["own"] == Account(
         "own",
         "https://ca.example:14000/dir",
@@ -101,6 +114,202 @@ def test_all_of_it(tmp_path: Path) -> None:
             ("nginx",),
         ),
     }
+
+
+ACME = """
+[defaults]
+account = "own"
+failover = ["other"]
+challenge = "dns-01"
+preflight = false
+profile = "shortlived"
+must-staple = true
+renew-before = 0.5
+preferred-chain = "ISRG Root X1"
+validity-days = 7
+
+[http01]
+webroot = "/srv/{zone}/{host}/{fqdn}"
+webroots = { "Bücher.example" = "/srv/books", "2001:DB8::1" = "/srv/v6" }
+
+[notify]
+hook = "tell"
+mail = "root@bücher.example"
+
+[account.own]
+directory = "letsencrypt"
+eab-key-id = "kid-1"
+eab-algorithm = "HS384"
+authorize = ["a.example.com", "*.B.example"]
+[account.own.limits]
+orders = "20/1d"
+failures = "none"
+[account.own.deadlines]
+finalize = 3600
+
+[account.other]
+directory = "https://ca.example/dir"
+eab-key-id = "kid-2"
+limits = { certificates = "1/90s" }
+
+[zone."Example.COM."]
+server = "NS1.example.net."
+port = 5353
+key = "ns1"
+ttl = 0
+timeout = 600
+propagation = 120
+[zone.lan]
+server = "2001:DB8::35"
+propagation = "skip"
+[zone."bücher.example"]
+method = "local"
+directory = "/var/lib/bind/challenges"
+reload = ["/usr/sbin/rndc", "reload", "{zone}", "in {zone}"]
+[zone."_acme-challenge.example.org"]
+method = "hook"
+hook = "provider.sh"
+timeout = 90
+"""
+
+
+def test_all_that_acme_has(tmp_path: Path) -> None:
+    loaded = Place(tmp_path, ACME, "").load()
+    assert loaded.problems == ()
+    configuration = loaded.configuration
+    assert configuration.notify == Notify("tell", "root@xn--bcher-kva.example")
+    assert configuration.http01 == Http01(
+        Http01Mode.STANDALONE,
+        "/srv/{zone}/{host}/{fqdn}",
+        {"xn--bcher-kva.example": "/srv/books", "2001:db8::1": "/srv/v6"},
+    )
+    own, other = configuration.accounts["own"], configuration.accounts["other"]
+    assert own.external == ExternalBinding("kid-1", "HS384")
+    assert own.authorize == (Identifier("dns", "a.example.com"), Identifier("dns", "*.b.example"))
+    week = 7 * 86400
+    assert own.limits == Limits(Rate(20, 86400), Rate(50, week), Rate(5, week), None)
+    assert own.deadlines == Deadlines(finalize=3600)
+    assert other.external == ExternalBinding("kid-2", "HS256")
+    assert (other.limits, other.deadlines) == (Limits(certificates=Rate(1, 90)), Deadlines())
+    assert configuration.zones == {
+        "example.com": Zone("example.com", ZoneMethod.UPDATE, "ns1.example.net", 5353, "ns1", 0, 600, 120),
+        "lan": Zone("lan", server="2001:db8::35", propagation=Propagation.SKIP),
+        "xn--bcher-kva.example": Zone(
+            "xn--bcher-kva.example",
+            ZoneMethod.LOCAL,
+            directory=Path("/var/lib/bind/challenges"),
+            reload=("/usr/sbin/rndc", "reload", "{zone}", "in {zone}"),
+        ),
+        "_acme-challenge.example.org": Zone(
+            "_acme-challenge.example.org", ZoneMethod.HOOK, timeout=90, hook="provider.sh"
+        ),
+    }
+    found = configuration.zone_above("_acme-challenge.www.example.com")
+    assert found is not None
+    assert found.name == "example.com"
+
+
+def test_a_certificate_takes_from_the_defaults_what_it_does_not_say(tmp_path: Path) -> None:
+    place = Place(tmp_path, ACME, "")
+    path = place.write("certificates.d/takes.toml", 'names = ["www.example.com"]')
+    other = place.write(
+        "certificates.d/says.toml",
+        """
+names = ["*.example.com", "example.com", "2001:db8::1", "www.bücher.example"]
+account = "other"
+challenge = "http-01"
+preflight = true
+profile = "classic"
+must-staple = false
+renew-before = 30
+preferred-chain = "96:BC:EC:06:26:49:76:F3:74:60:77:9A:CF:28:C5:A7:CF:E8:A3:C0:AA:E1:1A:8F:FC:EE:05:C0:BD:DF:08:C6"
+validity-days = 90
+common-name = "WWW.Bücher.example"
+subject = "O=Bücher\\\\, Ltd.,C=GB"
+key-file = "/etc/ssl/private/www.key"
+
+[challenges]
+"*.Example.com" = "dns-persist-01"
+"2001:DB8:0::1" = "tls-alpn-01"
+""",
+    )
+    loaded = place.load()
+    assert loaded.problems == ()
+    assert loaded.configuration.certificates == {
+        "takes": Certificate(
+            "takes",
+            path,
+            (Identifier("dns", "www.example.com"),),
+            "own",
+            failover=("other",),
+            challenge=ChallengeType.DNS_01,
+            preflight=False,
+            profile="shortlived",
+            must_staple=True,
+            renew_before=0.5,
+            preferred_chain="ISRG Root X1",
+            validity_days=7,
+        ),
+        "says": Certificate(
+            "says",
+            other,
+            tuple(
+                Identifier.parse(name)
+                for name in ("*.example.com", "example.com", "2001:db8::1", "www.xn--bcher-kva.example")
+            ),
+            "other",
+            failover=(),
+            challenge=ChallengeType.HTTP_01,
+            challenges={
+                "*.example.com": ChallengeType.DNS_PERSIST_01,
+                "2001:db8::1": ChallengeType.TLS_ALPN_01,
+            },
+            preflight=True,
+            profile="classic",
+            renew_before=30,
+            preferred_chain="96bcec06264976f37460779acf28c5a7cfe8a3c0aae11a8ffcee05c0bddf08c6",
+            validity_days=90,
+            common_name="www.xn--bcher-kva.example",
+            subject="O=Bücher\\, Ltd.,C=GB",
+            key_file=Path("/etc/ssl/private/www.key"),
+        ),
+    }
+
+
+def test_a_csr_from_elsewhere_says_whether_it_wants_stapling(tmp_path: Path) -> None:
+    place = Place(tmp_path, ACME, "")
+    place.write("certificates.d/www.toml", 'names = ["www.example.com"]\ncsr = true')
+    certificate = place.load().configuration.certificates["www"]
+    assert (certificate.csr, certificate.must_staple, certificate.profile) == (True, False, "shortlived")
+
+
+def test_a_zone_is_one_table_however_its_name_is_written(tmp_path: Path) -> None:
+    place = Place(
+        tmp_path, '[zone."bücher.example"]\nttl = 5\nport = 54\n[zone."XN--BCHER-KVA.Example."]\nttl = 6\n', ""
+    )
+    place.write("acmed.toml.d/x.toml", '[zone."BÜCHER.example"]\nport = 55\n')
+    loaded = place.load()
+    assert loaded.problems == ()
+    assert loaded.configuration.zones == {"xn--bcher-kva.example": Zone("xn--bcher-kva.example", ttl=6, port=55)}
+
+
+def test_a_broken_zone_or_notify_table_stops_nothing_else(tmp_path: Path) -> None:
+    main = STAGING + '[zone."a.example"]\nttl = -1\n[zone."b.example"]\n[notify]\nhook = "tell"\nmail = "no body"\n'
+    place = Place(tmp_path, main, "")
+    place.write("certificates.d/www.toml", 'names = ["www.a.example"]')
+    loaded = place.load()
+    assert [problem.line for problem in loaded.problems] == [8, 4]
+    assert list(loaded.configuration.zones) == ["b.example"]
+    assert loaded.configuration.notify == Notify("tell", None)
+    assert list(loaded.configuration.certificates) == ["www"]
+
+
+def test_webroot_of_a_name() -> None:
+    http01 = Http01(Http01Mode.WEBROOT, "/srv/{zone}/{host}/{fqdn}", {"b.example.com": "/b"})
+    assert http01.directory("www.example.com") == Path("/srv/example.com/www/www.example.com")
+    assert http01.directory("b.example.com") == Path("/b")
+    assert Http01(Http01Mode.PROXIED, "/srv", {"b.example.com": "/b"}).directory("b.example.com") == Path("/b")
+    assert Http01(Http01Mode.PROXIED, "/srv").directory("www.example.com") is None
 
 
 def test_only_account_is_the_default(tmp_path: Path) -> None:
@@ -211,13 +420,29 @@ def _toml(generator: random.Random, depth: int) -> Any:
         "é",
         "x" * 300,
     ]
-    kinds: list[str] = ["1", "-0.5", "true", "inf", "2024-01-01", "1e400", '""', "0x1F", "9" * 30]
+    words += [
+        "dns-01",
+        "none",
+        "300/3h",
+        "local",
+        "hook",
+        "check",
+        "skip",
+        "O=x,CN=y",
+        "{fqdn}",
+        "/{zone}",
+        "AB:CD",
+        "xn--a",
+    ]
+    kinds: list[str] = ["1", "-0.5", "0.5", "true", "inf", "nan", "2024-01-01", "1e400", '""', "0x1F", "9" * 30]
+    kinds.append("0x" + "F" * 5000)  # too long for str()
     kinds += [f'"{word}"' for word in words]
     if depth < 2 and generator.random() < 0.3:
         inner = [_toml(generator, depth + 1) for _ in range(generator.randrange(4))]
         if generator.random() < 0.7:
             return f"[{', '.join(inner)}]"
-        return "{" + ", ".join(f"{key} = {value}" for key, value in zip(schema.FILES, inner, strict=False)) + "}"
+        names = generator.choice([schema.FILES, ('"www.example.com"', "*", '"::1"', "a.b.c"), schema.LIMITS])
+        return "{" + ", ".join(f"{key} = {value}" for key, value in zip(names, inner, strict=False)) + "}"
     return generator.choice(kinds)
 
 

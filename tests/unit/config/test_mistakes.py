@@ -26,7 +26,12 @@ MAIN = [
     ('firewall = "on"', 1, "'firewall' is 'on'; allowed are auto, off", ""),
     ("firewall = true", 1, "'firewall' must be a string, not a boolean", ""),
     ('\nkey-type = "rsa-2048"', 2, "unknown key 'key-type'", "it belongs into [defaults] of acmed.toml"),
-    ("x = 1", 1, "unknown key 'x'", "known here: firewall, defaults, log-level, http01, account, service"),
+    (
+        "x = 1",
+        1,
+        "unknown key 'x'",
+        "known here: firewall, defaults, log-level, http01, notify, account, service, zone",
+    ),
     (
         '[defaults]\nfirewall = "off"',
         2,

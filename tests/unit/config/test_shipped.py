@@ -7,12 +7,23 @@ from pathlib import Path
 import pytest
 
 from acmed.config import load, schema
-from acmed.config.model import Action, Service
+from acmed.config.model import (
+    DIRECTORY_LIMITS,
+    Action,
+    ChallengeType,
+    Deadlines,
+    KeyType,
+    Propagation,
+    Service,
+    Zone,
+    ZoneMethod,
+)
 from tests.unit.config.place import Place
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = (ROOT / "conf/acmed.toml").read_text()
 MANUAL = (ROOT / "man/acmed.toml.5").read_text()
+RECIPES = (ROOT / "docs/configuration.md").read_text()
 SERVICES = sorted(path.stem for path in (ROOT / "services.d").glob("*.toml"))
 
 # Those whose files have more than the service of the file's name.
@@ -32,13 +43,18 @@ def test_example_is_right_where_a_comment_is_taken_away(tmp_path: Path) -> None:
     assert place.problems() == []
     configuration = place.load().configuration
     assert configuration.default_account == "letsencrypt"
+    letsencrypt = configuration.accounts["letsencrypt"]
+    assert letsencrypt.limits == DIRECTORY_LIMITS[letsencrypt.directory]
+    assert letsencrypt.deadlines == Deadlines()
+    assert configuration.zones["example.com"] == Zone("example.com", server="ns1.example.com", key="ns1")
+    assert [zone.method.value for zone in configuration.zones.values()] == ["update", "local", "hook"]
     assert configuration.services["example"].targets("www")["combined"] == Path("/srv/a/www.all")
     header = ""
     for number, line in enumerate(_uncommented().splitlines()):
         header = line if line.startswith("[") else header
-        if re.match(r"[a-z]", line) and not header.startswith("[account"):
-            account = '[account.letsencrypt]\ndirectory = "letsencrypt"\n'
-            text = f"{account}{header}\n{line}" if header else f"{line}\n{account}"
+        if re.match(r"[a-z]", line) and not header.startswith(("[account", "[zone")):
+            accounts = "".join(f'[account.{name}]\ndirectory = "letsencrypt"\n' for name in ("letsencrypt", "zerossl"))
+            text = f"{accounts}{header}\n{line}" if header else f"{line}\n{accounts}"
             assert Place(tmp_path / str(number), text, services).problems() == [], line
 
 
@@ -49,6 +65,8 @@ def test_example_has_the_defaults_it_names(tmp_path: Path) -> None:
         ("firewall", ""),
         ("key-type", "[defaults]"),
         ("reuse-key", "[defaults]"),
+        ("preflight", "[defaults]"),
+        ("must-staple", "[defaults]"),
         ("mode", "[http01]"),
     ):
         line = re.search(rf"^#({key} = .*)$", EXAMPLE, re.MULTILINE)
@@ -61,12 +79,16 @@ def test_example_has_the_defaults_it_names(tmp_path: Path) -> None:
 
 def test_example_has_every_key_and_no_other() -> None:
     found: dict[str, list[str]] = {}
-    table = ""
+    table, inner = "", list[str]()
     for line in _uncommented().splitlines():
-        if header := re.fullmatch(r"\[([a-z0-9-]+)(\.[a-z]+)?\]", line):
-            table = f"[{header[1]}{'.NAME' if header[2] else ''}]"
-        elif key := re.match(r"([a-z0-9-]+) =", line):
-            found.setdefault(table, []).append(key[1])
+        if header := re.fullmatch(r"\[([a-z0-9-]+)(\.[a-z]+|\.\"[a-z.]+\")?(?:\.([a-z]+))?\]", line):
+            outer = f"[{header[1]}{'.NAME' if header[2] else ''}]"
+            table = f"{outer[:-1]}.{header[3]}]" if header[3] else outer
+            if header[3]:
+                inner.append(header[3])
+        elif (key := re.match(r"([a-z0-9-]+) =", line)) and key[1] not in found.setdefault(table, []):
+            found[table].append(key[1])
+    found["[account.NAME]"] += inner
     assert found == {title: list(keys) for title, keys in schema.TABLES.items()}
     files = re.search(r"^files = \{(.*)\}$", _uncommented(), re.MULTILINE)
     assert files is not None
@@ -85,8 +107,22 @@ def test_manual_has_every_key_and_no_other() -> None:
     for title, keys in {**schema.TABLES, "CERTIFICATE FILES": schema.CERTIFICATE}.items():
         assert found.pop(title or "KEYS ABOVE THE FIRST TABLE") == list(keys), title
     assert not any(found.values())
-    for word in (*schema.FILES, *(action.value for action in Action)):
-        assert word in MANUAL
+    words = [word.value for kind in (Action, ChallengeType, KeyType, Propagation, ZoneMethod) for word in kind]
+    for word in (*schema.FILES, *words):
+        assert word.replace("-", "\\-") in MANUAL, word
+
+
+@pytest.mark.parametrize("recipe", re.findall(r"^```toml\n(.*?)^```$", RECIPES, re.MULTILINE | re.DOTALL))
+def test_recipe(tmp_path: Path, recipe: str) -> None:
+    """Each by itself, beside the accounts that the page makes and the shipped services."""
+    names = ("production", "zerossl", "intern")
+    accounts = "".join(f'[account.{name}]\ndirectory = "letsencrypt"\n' for name in names)
+    place = Place(tmp_path, accounts, "")
+    place.write("acmed.toml.d/0.toml", '[defaults]\naccount = "production"\n')
+    for path in (ROOT / "services.d").glob("*.toml"):
+        (place.usr / "services.d" / path.name).write_text(path.read_text())
+    place.write("certificates.d/x.toml" if "names = " in recipe else "acmed.toml.d/1.toml", recipe)
+    assert place.problems() == []
 
 
 @pytest.mark.parametrize("name", SERVICES)

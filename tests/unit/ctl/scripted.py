@@ -89,6 +89,14 @@ class Service:
             "Failures": 0,
             "Undelivered": [],
             "Job": [0, "/"],
+            "Failover": [],
+            "Challenge": "",
+            "Profile": "",
+            "Differences": [],
+            "RenewalWindow": [0, 0],
+            "RenewalExplanation": "",
+            "RetryAt": 0,
+            "Endangered": False,
         }
         return self._add(certificate_path(name), "Certificate", properties | values, {})
 
@@ -98,6 +106,9 @@ class Service:
             "Directory": "https://ca.example/dir",
             "URI": "",
             "Contact": ["mailto:a@example.com"],
+            "Status": "valid",
+            "TermsOfService": "",
+            "Authorize": [],
         }
         return self._add(f"{ROOT}/account/{name}", "Account", properties | values, {})
 
@@ -113,6 +124,8 @@ class Service:
             "Step": "waiting",
             "Progress": 0,
             "Challenges": [],
+            "Detail": "",
+            "Deadline": 0,
             "Error": ["", ""],
         }
         self._add(path, "Job", properties | values, {})
@@ -219,6 +232,7 @@ class World:
         *words: str,
         stdout: int = asyncio.subprocess.PIPE,
         stderr: int = asyncio.subprocess.PIPE,
+        stdin: int = asyncio.subprocess.DEVNULL,
         environment: Mapping[str, str] | None = None,
     ) -> Ctl:
         """Starts acmectl."""
@@ -231,7 +245,7 @@ class World:
         return Ctl(
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "acmed.ctl", *words),
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 env=os.environ | own | dict(environment or {}),

@@ -205,6 +205,26 @@ def test_renew_due_follows_all(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+@pytest.mark.parametrize(("kind", "word"), [("renew", "renewed"), ("restore", "restored"), ("deliver", "delivered")])
+def test_due_job_that_ends_before_its_answer_is_called_what_it_was(tmp_path: Path, kind: str, word: str) -> None:
+    async def scene(world: World) -> None:
+        service = await world.service()
+
+        async def renew_due(_: Call, __: int) -> tuple[list[Any]]:
+            path = service.job(7, kind, WWW)
+            service.certificate(WWW)
+            service.end(7, "done")
+            return ([[WWW, 7, path]],)
+
+        service.on["RenewDue"] = renew_due
+        await service.appear()
+        result = await world.run("renew", "--due")
+        assert (result.code, result.err) == (0, "")
+        assert result.out.startswith(f"{WWW}: {word}")
+
+    play(tmp_path, scene)
+
+
 def test_renew_all_leaves_those_alone_that_are_not_due(tmp_path: Path) -> None:
     async def scene(world: World) -> None:
         service = await world.service()
@@ -487,6 +507,9 @@ def test_account_show(tmp_path: Path) -> None:
             "directory": "https://ca.example/dir",
             "uri": None,
             "contact": ["mailto:a@example.com"],
+            "status": "valid",
+            "termsOfService": None,
+            "authorize": [],
         }
 
     play(tmp_path, scene)

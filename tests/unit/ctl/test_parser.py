@@ -10,16 +10,47 @@ from typing import Any
 
 import pytest
 
-from acmed.config.model import DIRECTORIES, KeyType
+from acmed.config.model import DIRECTORIES, ChallengeType, KeyType
 from acmed.ctl import arguments
 from acmed.ctl.parser import parse
 from acmed.names import Identifier
 
 GENERAL = {"json": False, "no_ask_password": False, "verbose": False, "quiet": False, "color": "auto"}
 WWW = Identifier("dns", "www.example.com")
-ORDER: dict[str, Any] = {"names": [], "name": None, "account": None, "key_type": None, "service": None}
+ORDER: dict[str, Any] = {
+    "names": [],
+    "name": None,
+    "csr": None,
+    "account": None,
+    "failover": None,
+    "key_type": None,
+    "service": None,
+    "challenge": None,
+    "profile": None,
+    "must_staple": False,
+    "common_name": None,
+    "preferred_chain": None,
+    "validity": None,
+}
+REVOKE: dict[str, Any] = {
+    "certificate": None,
+    "file": None,
+    "account": None,
+    "reason": 0,
+    "no_replace": False,
+    "certificate_key": False,
+}
 RENEW: dict[str, Any] = {"certificates": [], "due": False, "all": False, "force": False, "new_key": False}
-ADD = {"account": "default", "contact": None, "agree_tos": True, "ca_file": None, "key_type": None}
+ADD = {
+    "account": "default",
+    "contact": None,
+    "agree_tos": True,
+    "ca_file": None,
+    "key_type": None,
+    "eab_key_id": None,
+    "eab_hmac_file": None,
+    "eab_algorithm": "HS256",
+}
 LE = DIRECTORIES["letsencrypt"]
 
 
@@ -38,6 +69,7 @@ LE = DIRECTORIES["letsencrypt"]
             "--contact mailto:b@example.com --agree-tos --ca-file ca.pem --key-type rsa-2048",
             "account-add",
             {
+                **ADD,
                 "account": "b",
                 "directory": "https://ca.example:14000/dir",
                 "contact": ["mailto:a@example.com", "mailto:b@example.com"],
@@ -46,14 +78,62 @@ LE = DIRECTORIES["letsencrypt"]
                 "key_type": "rsa-2048",
             },
         ),
+        (
+            "account add --directory letsencrypt --eab-key-id k --eab-hmac-file - --eab-algorithm HS512",
+            "account-add",
+            {
+                **ADD,
+                "directory": LE,
+                "agree_tos": False,
+                "eab_key_id": "k",
+                "eab_hmac_file": Path("-"),
+                "eab_algorithm": "HS512",
+            },
+        ),
+        (
+            "account update a --contact b@example.com",
+            "account-update",
+            {"account": "a", "contact": ["mailto:b@example.com"], "no_contact": False},
+        ),
+        (
+            "account update --no-contact",
+            "account-update",
+            {"account": None, "contact": None, "no_contact": True},
+        ),
+        ("account rollover a --key-type rsa-2048", "account-rollover", {"account": "a", "key_type": "rsa-2048"}),
+        ("account deactivate a", "account-deactivate", {"account": "a"}),
+        (
+            "order --name www --csr request.pem --failover b --failover c",
+            "order",
+            {**ORDER, "name": "www", "csr": Path("request.pem"), "failover": ["b", "c"]},
+        ),
+        (
+            "order www.example.com --challenge dns-01 --profile shortlived --must-staple --common-name www.example.com"
+            " --preferred-chain abc --validity 30",
+            "order",
+            {
+                **ORDER,
+                "names": [WWW],
+                "challenge": "dns-01",
+                "profile": "shortlived",
+                "must_staple": True,
+                "common_name": "www.example.com",
+                "preferred_chain": "abc",
+                "validity": 30,
+            },
+        ),
+        ("authorize www.example.com --account a", "authorize", {"names": [WWW], "account": "a"}),
+        ("check www", "check", {"certificate": "www"}),
+        ("dns show www --nsupdate", "dns-show", {"certificate": "www", "nsupdate": True}),
+        ("restore www", "restore", {"certificate": "www"}),
         ("order www.example.com", "order", {**ORDER, "names": [WWW]}),
         ("order --name www", "order", {**ORDER, "name": "www"}),
         (
             "order WWW.Example.com. 192.0.2.1 --account a --key-type ecdsa-p384 --service nginx --service postfix",
             "order",
             {
+                **ORDER,
                 "names": [WWW, Identifier("ip", "192.0.2.1")],
-                "name": None,
                 "account": "a",
                 "key_type": "ecdsa-p384",
                 "service": ["nginx", "postfix"],
@@ -64,9 +144,15 @@ LE = DIRECTORIES["letsencrypt"]
         ("renew --due --no-ask-password", "renew", {**RENEW, "due": True, "no_ask_password": True}),
         ("renew --all --force", "renew", {**RENEW, "all": True, "force": True}),
         ("renew a b --new-key", "renew", {**RENEW, "certificates": ["a", "b"], "new_key": True}),
-        ("revoke a", "revoke", {"certificate": "a", "reason": 0}),
-        ("revoke a --reason KEYcompromise", "revoke", {"certificate": "a", "reason": 1}),
-        ("revoke a --reason 5", "revoke", {"certificate": "a", "reason": 5}),
+        ("revoke a", "revoke", {**REVOKE, "certificate": "a"}),
+        ("revoke a --reason KEYcompromise", "revoke", {**REVOKE, "certificate": "a", "reason": 1}),
+        ("revoke a --reason 5", "revoke", {**REVOKE, "certificate": "a", "reason": 5}),
+        (
+            "revoke a --no-replace --certificate-key",
+            "revoke",
+            {**REVOKE, "certificate": "a", "no_replace": True, "certificate_key": True},
+        ),
+        ("revoke --file a.pem --account b", "revoke", {**REVOKE, "file": Path("a.pem"), "account": "b"}),
         ("forget a", "forget", {"certificate": "a"}),
         ("jobs", "jobs", {}),
         ("watch", "watch", {}),
@@ -99,7 +185,19 @@ def test_accepted(line: str, command: str, values: dict[str, Any]) -> None:
         ("revoke a --reason 2", "keyCompromise (1)"),
         ("cancel x", "'x' is not the number of a job"),
         ("cancel 0", "'0' is not the number of a job"),
-        ("account add --directory letsencrypt", "--agree-tos"),
+        ("account add --directory letsencrypt --eab-key-id k", "--eab-hmac-file go together"),
+        ("account update a", "give --contact, or --no-contact"),
+        ("account update a --contact a@example.com --no-contact", "give --contact, or --no-contact"),
+        ("order --csr a.pem", "--csr needs --name"),
+        ("order a.example.com --name a --csr a.pem", "no NAMEs"),
+        ("order --name a --csr a.pem --must-staple", "what the request of --csr says"),
+        ("order a.example.com --challenge http", "http-01"),
+        ("order a.example.com --validity 0", "from 1 to"),
+        ("revoke a --file b.pem", "give a CERT, or --file"),
+        ("revoke a --account b", "--account goes with --file"),
+        ("revoke --file a.pem --no-replace", "go with a CERT"),
+        ("authorize", "NAME"),
+        ("dns", "COMMAND"),
         ("account add --agree-tos", "--directory"),
         ("account add --directory http://ca.example/ --agree-tos", "neither an https URL nor one of letsencrypt"),
         ("account add --directory letsencrypt --agree-tos --contact nobody", "'nobody' is not a mail address"),
@@ -134,6 +232,7 @@ def test_odd_arguments(take: Callable[[str], object], text: str) -> None:
 def test_words_are_those_of_the_configuration() -> None:
     assert tuple(KeyType) == arguments.KEY_TYPES
     assert tuple(DIRECTORIES) == arguments.DIRECTORIES
+    assert tuple(ChallengeType) == arguments.CHALLENGES
 
 
 def test_name_of_an_order() -> None:

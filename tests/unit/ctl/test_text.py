@@ -12,10 +12,10 @@ import pytest
 
 from acmed.config import Problem
 from acmed.ctl import configcheck, progress, records, report, show, table, times
-from acmed.ctl.account import read_ca_file
 from acmed.ctl.advice import advice
 from acmed.ctl.client import Manager, Objects
 from acmed.ctl.exits import CommandError, Exit, for_error, together
+from acmed.ctl.files import certificates as read_ca_file
 from acmed.ctl.follow import Outcome, guess_account, guess_certificate, left_running
 from acmed.ctl.journaltail import line, trusted, unreadable
 from acmed.ctl.output import Output, safe
@@ -37,7 +37,7 @@ VALID = Certificate(
     paths=(("fullchain", "/f.pem"), ("privkey", "/p.pem")),
 )
 FAILING = replace(
-    VALID, state="failing", error=Error("org.acmed1.AcmeError.dns", "no A record", (NOW - 7200) * USEC), failures=3
+    VALID, state="failing", error=Error("org.acmed1.Error.Unreachable", "no A record", (NOW - 7200) * USEC), failures=3
 )
 OWED = replace(VALID, undelivered=(("nginx", "nginx.service failed"),))
 JOB = Job("/j", 7, "order", "www", started=NOW * USEC, step="challenge", progress=40)
@@ -207,10 +207,16 @@ def test_success_says_where_and_until_when() -> None:
     ]
 
 
+def test_no_advice_beside_that_of_acmed() -> None:
+    refused = Outcome("ca", 7, "failed", Error("org.acmed1.AcmeError.unauthorized", "no such key id. To do: …"))
+    assert report.failure(refused)[1] == "The whole story: journalctl ACME_JOB=7"
+
+
 def test_failure_says_all_and_what_to_do() -> None:
     message, hint = report.failure(Outcome("www", 7, "failed", FAILING.error, FAILING))
-    assert message == "www: failed: no A record (org.acmed1.AcmeError.dns)"
-    assert hint.splitlines() == [advice("org.acmed1.AcmeError.dns"), "The whole story: journalctl ACME_JOB=7"]
+    assert message == "www: failed: no A record (org.acmed1.Error.Unreachable)"
+    todo = advice("org.acmed1.Error.Unreachable", "www")
+    assert hint.splitlines() == [todo, "The whole story: journalctl ACME_JOB=7"]
 
 
 @pytest.mark.parametrize(
@@ -259,8 +265,8 @@ def test_status_shows_every_property() -> None:
         "Undelivered: nginx: it failed",
         "Undelivered: postfix: not tried yet",
         "Last error: no A record",
-        "org.acmed1.AcmeError.dns, 2025-06-15 13:06 UTC (2 hours ago)",
-        f"What to do: {advice('org.acmed1.AcmeError.dns')}",
+        "org.acmed1.Error.Unreachable, 2025-06-15 13:06 UTC (2 hours ago)",
+        f"What to do: {advice('org.acmed1.Error.Unreachable', 'www')}",
     ):
         assert expected in [line.strip() for line in lines]
 
@@ -291,10 +297,18 @@ def test_json_of_a_certificate() -> None:
         "issuer": "",
         "fingerprintSHA256": "aa",
         "paths": {"fullchain": "/f.pem", "privkey": "/p.pem"},
-        "lastError": {"name": "org.acmed1.AcmeError.dns", "message": "no A record", "time": "2025-06-15T13:06:40Z"},
+        "lastError": {"name": "org.acmed1.Error.Unreachable", "message": "no A record", "time": "2025-06-15T13:06:40Z"},
         "failures": 3,
         "undelivered": [],
         "job": None,
+        "failover": [],
+        "challenge": None,
+        "profile": None,
+        "differences": [],
+        "renewalWindow": None,
+        "renewalExplanation": None,
+        "retryAt": None,
+        "endangered": False,
     }
 
 
@@ -327,6 +341,8 @@ def test_json_of_a_job() -> None:
         "started": "2025-06-15T15:06:40Z",
         "step": "challenge",
         "progress": 40,
+        "detail": None,
+        "deadline": None,
         "challenges": [{"identifier": "a", "type": "http-01", "status": "valid"}],
     }
 

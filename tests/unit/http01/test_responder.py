@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from acmed.http01 import responder as module
+from acmed import strangers
 from acmed.http01.responder import Responder
 
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
@@ -226,7 +226,7 @@ def test_silent_crowd_does_not_keep_anybody_out(tmp_path: Path) -> None:
 
 
 def test_slow_peer_is_dropped_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_DEADLINE", 0.05)
+    monkeypatch.setattr(strangers, "_DEADLINE", 0.05)
 
     async def scenario(served: Served) -> None:
         reader, writer = await served.connect()

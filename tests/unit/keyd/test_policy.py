@@ -9,64 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from acmed.config import Account
 from acmed.keyd import jws
-from acmed.keyd.keys import Key, UnusableKey, parse
-from acmed.keyd.permits import MAX_SIGNATURES, Permits
-from acmed.keyd.service import KeyService, PermitService
-from acmed.varlink import Call, VarlinkError
+from acmed.keyd.permits import MAX_SIGNATURES
+from acmed.varlink import VarlinkError
+from tests.unit.keyd.rig import CA, CSR, NAMES, NONCE, PEER, URI, Keyd, header, verify
 
-CA = "https://ca.example:14000"
-URI = f"{CA}/acct/1"
-PEER = Call(1, 2, 3)
-NAMES = [{"type": "dns", "value": "www.example.com"}, {"type": "dns", "value": "example.com"}]
-CSR = b"a certificate signing request"
 DER = b"a certificate"
-
-
-def pem(private: Any) -> bytes:
-    return bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-
-class Keyd:
-    """acme-keyd without its sockets."""
-
-    def __init__(self, directory: Path, uri: str | None = URI, key: Key | None = None) -> None:
-        self.accounts = {"default": Account("default", f"{CA}/dir", uri=uri)}
-        self.key = key or parse(pem(ec.generate_private_key(ec.SECP256R1())))
-        self.path = directory / "permits.json"
-        self.restart()
-
-    def restart(self) -> None:
-        permits = Permits(self.path)
-        self.service = KeyService(self.accounts, {"default": self.key}, permits)
-        self.permit = PermitService(self.accounts, permits)
-
-    def sign(
-        self, payload: Any, url: str = f"{CA}/any", nonce: str = "bm9uY2U", account: str = "default"
-    ) -> dict[str, Any]:
-        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        return asyncio.run(self.service.sign(PEER, account, url, nonce, jws.encode(body)))
-
-    def refusal(self, payload: Any, url: str = f"{CA}/any", nonce: str = "bm9uY2U") -> str:
-        with pytest.raises(VarlinkError) as caught:
-            self.sign(payload, url, nonce)
-        assert caught.value.name == "org.acmed.Key.NotPermitted"
-        return str(caught.value.parameters["rule"])
-
-    def permit_order(self, lifetime: int = 60) -> None:
-        digest = hashlib.sha256(CSR).hexdigest()
-        asyncio.run(self.permit.permit_order(PEER, "default", "www", NAMES, digest, lifetime))
-
-
-@pytest.fixture
-def keyd(tmp_path: Path) -> Keyd:
-    return Keyd(tmp_path)
 
 
 def finalize(csr: bytes = CSR) -> dict[str, str]:
@@ -77,8 +26,8 @@ def test_an_order_with_its_permit_is_signed_from_end_to_end(keyd: Keyd) -> None:
     keyd.permit_order()
     for payload in ({"identifiers": NAMES[::-1]}, b"", {}, finalize(), b""):
         answer = keyd.sign(payload)
-        header = json.loads(jws.decode(answer["protected"]))
-        assert header == {"alg": "ES256", "nonce": "bm9uY2U", "url": f"{CA}/any", "kid": URI}
+        assert header(answer) == {"alg": "ES256", "nonce": NONCE, "url": f"{CA}/any", "kid": URI}
+        verify(answer, keyd.key)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +38,24 @@ def test_an_order_with_its_permit_is_signed_from_end_to_end(keyd: Keyd) -> None:
         {"identifiers": [{"type": "dns", "value": "bank.example.com"}]},
         {"identifiers": []},
         {"identifiers": NAMES, "notAfter": "2036-01-01T00:00:00Z"},
+        {"identifiers": NAMES, "notBefore": "2026-01-01T00:00:00Z"},
+        {"identifiers": NAMES, "profile": "shortlived"},
+        {"identifiers": NAMES, "profile": None},
+        {"identifiers": NAMES, "replaces": "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"},
+        {"identifier": NAMES[0]},
+        {"identifier": NAMES},
         {"identifiers": [{"type": "dns", "value": "example.com", "extra": 1}, NAMES[0]]},
         finalize(b"another CSR"),
         {"csr": jws.encode(CSR), "extra": 1},
         {"csr": base64.urlsafe_b64encode(CSR + b"\0\0").decode()},
         {"status": "deactivated"},
         {"contact": ["mailto:evil@example.org"]},
+        {"contact": ["mailto:evil@example.org"], "status": "deactivated"},
+        {"contact": [], "onlyReturnExisting": True},
+        {"onlyReturnExisting": True},
+        {"status": "revoked"},
+        {"externalAccountBinding": {"protected": "e30", "payload": "e30", "signature": "AA"}},
+        {"account": URI, "oldKey": {}},
         {"termsOfServiceAgreed": True, "contact": []},
         {"termsOfServiceAgreed": True, "onlyReturnExisting": True},
         {"protected": "e30", "payload": "e30", "signature": "AA"},
@@ -127,6 +88,8 @@ def test_what_no_permit_is_for_is_refused(keyd: Keyd, payload: Any) -> None:
         f"{CA}/ACCT/1",
         f"{URI}?x=1",
         f"{URI};x",
+        f"{URI}%3fx",
+        f"{URI}%23x",
         "https://other.example:14000/any",
         "https://ca.example/any",
         "http://ca.example:14000/any",
@@ -155,7 +118,7 @@ def test_a_nonce_is_base64url(keyd: Keyd, nonce: str) -> None:
 def test_padding_and_foreign_characters_are_no_payload(keyd: Keyd) -> None:
     for payload in ("e30=", "e3 0", "e30\n", "ä", "e31"):
         with pytest.raises(VarlinkError):
-            asyncio.run(keyd.service.sign(PEER, "default", f"{CA}/any", "bm9uY2U", payload))
+            asyncio.run(keyd.service.sign(PEER, "default", f"{CA}/any", NONCE, payload))
 
 
 def test_a_permit_outlives_the_daemon_and_ends_in_time(keyd: Keyd, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,39 +131,25 @@ def test_a_permit_outlives_the_daemon_and_ends_in_time(keyd: Keyd, monkeypatch: 
 
 def test_a_newer_permit_for_a_certificate_replaces_the_older(keyd: Keyd) -> None:
     keyd.permit_order()
-    other = hashlib.sha256(b"another CSR").hexdigest()
-    asyncio.run(keyd.permit.permit_order(PEER, "default", "www", NAMES, other, 60))
+    keyd.permit_order(digest=hashlib.sha256(b"another CSR").hexdigest())
     keyd.sign(finalize(b"another CSR"))
     assert keyd.refusal(finalize())
-    asyncio.run(keyd.permit.drop_order(PEER, "default", "www"))
+    keyd.drop("www")
     assert keyd.refusal(finalize(b"another CSR"))
 
 
 def test_a_one_shot_permit_is_for_one_url_and_payload(keyd: Keyd) -> None:
     digest = hashlib.sha256(DER).hexdigest()
-    asyncio.run(keyd.permit.permit_revoke(PEER, "default", digest, 1, 60))
+    keyd.permit(keyd.permits.permit_revoke, digest, 1)
     revocation = {"certificate": jws.encode(DER), "reason": 1}
     assert keyd.refusal(revocation | {"reason": 4})
     assert keyd.refusal(revocation | {"reason": True})
     for _ in range(MAX_SIGNATURES):  # badNonce: the same again
         keyd.sign(revocation, f"{CA}/revoke")
     assert keyd.refusal(revocation, f"{CA}/revoke")
-    asyncio.run(keyd.permit.permit_revoke(PEER, "default", digest, 1, 60))
+    keyd.permit(keyd.permits.permit_revoke, digest, 1)
     keyd.sign(revocation, f"{CA}/revoke")
     assert keyd.refusal(revocation, f"{CA}/elsewhere")
-
-
-def test_new_account_takes_the_key_and_everything_else_the_account_url(tmp_path: Path) -> None:
-    keyd = Keyd(tmp_path, uri=None)
-    assert keyd.refusal(b"")
-    contact = ["mailto:admin@example.com"]
-    asyncio.run(keyd.permit.permit_new_account(PEER, "default", contact, 60))
-    answer = keyd.sign({"termsOfServiceAgreed": True, "contact": contact})
-    header = json.loads(jws.decode(answer["protected"]))
-    assert header["jwk"] == keyd.key.jwk
-    assert "kid" not in header
-    assert keyd.refusal({"termsOfServiceAgreed": True, "contact": ["mailto:evil@example.org"]})
-    assert keyd.refusal(b"")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +164,9 @@ def test_new_account_takes_the_key_and_everything_else_the_account_url(tmp_path:
 )
 def test_bad_permits(keyd: Keyd, account: str, names: Any, digest: str, lifetime: int) -> None:
     with pytest.raises(VarlinkError):
-        asyncio.run(keyd.permit.permit_order(PEER, account, "www", names, digest, lifetime))
+        asyncio.run(
+            keyd.permits.permit_order(PEER, account, "www", names, digest, None, None, None, lifetime),
+        )
 
 
 def test_permits_that_cannot_be_read_are_none(tmp_path: Path) -> None:
@@ -224,50 +175,28 @@ def test_permits_that_cannot_be_read_are_none(tmp_path: Path) -> None:
         assert Keyd(tmp_path).refusal(finalize())
 
 
-@pytest.mark.parametrize(
-    ("private", "algorithm", "members"),
-    [
-        (ec.generate_private_key(ec.SECP256R1()), "ES256", {"crv", "kty", "x", "y"}),
-        (ec.generate_private_key(ec.SECP384R1()), "ES384", {"crv", "kty", "x", "y"}),
-        (rsa.generate_private_key(65537, 2048), "RS256", {"e", "kty", "n"}),
-    ],
-)
-def test_signatures_verify(tmp_path: Path, private: Any, algorithm: str, members: set[str]) -> None:
-    key = parse(pem(private))
-    assert (key.algorithm, set(key.jwk)) == (algorithm, members)
-    answer = Keyd(tmp_path, key=key).sign(b"")
-    signature, data = jws.decode(answer["signature"]), f"{answer['protected']}.{answer['payload']}".encode()
-    if algorithm == "RS256":
-        private.public_key().verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
-        return
-    half = len(signature) // 2
-    assert half == (private.curve.key_size + 7) // 8
-    r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-    digest = hashes.SHA256() if algorithm == "ES256" else hashes.SHA384()
-    private.public_key().verify(encode_dss_signature(r, s), data, ec.ECDSA(digest))
+def test_permits_of_the_version_before_are_read(tmp_path: Path) -> None:
+    """An upgrade in the middle of an order: the file as acmed 0.1 wrote it."""
+    before = {
+        "kind": "order",
+        "account": "default",
+        "subject": "www",
+        "expires": 1e12,
+        "identifiers": [["dns", "www.example.com"], ["dns", "example.com"]],
+        "csr_sha256": hashlib.sha256(CSR).hexdigest(),
+        "contact": [],
+        "reason": 0,
+        "used": {"newOrder": 1},
+        "sealed": "",
+    }
+    (tmp_path / "permits.json").write_text(json.dumps([before]))
+    keyd = Keyd(tmp_path)
+    keyd.sign({"identifiers": NAMES})
+    keyd.sign(finalize())
+    assert keyd.refusal({"identifiers": NAMES, "profile": "shortlived"})
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"no key",
-        b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        pem(rsa.generate_private_key(65537, 1024)),
-        pem(ec.generate_private_key(ec.SECP256K1())),
-    ],
-)
-def test_unusable_keys_are_named_without_their_bytes(data: bytes) -> None:
-    with pytest.raises(UnusableKey) as caught:
-        parse(data)
-    assert "AAAA" not in str(caught.value)
-
-
-def test_thumbprint_of_rfc_7638() -> None:
-    n = (
-        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3ok"
-        "njhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6"
-        "qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awa"
-        "pJzKnqDKgw"
-    )
-    assert jws.thumbprint({"e": "AQAB", "kty": "RSA", "n": n}) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+def test_permits_of_a_later_version_are_dropped_with_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "permits.json").write_text('[{"kind": "order", "account": "default", "unheard-of": 1}]')
+    assert Keyd(tmp_path).refusal(finalize())
+    assert "cannot be read, so there are none" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 
 from acmed.bus.xml import load
 from acmed.manager import authority, objectpaths
-from acmed.manager.errors import _TRANSLATIONS
+from acmed.manager.errors import _TRANSLATIONS, INTERFACES
 from acmed.varlink import load as load_varlink
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
@@ -50,8 +50,8 @@ def test_bus_policy_allows_each_interface_and_no_other() -> None:
 
 
 def test_each_error_of_the_other_daemons_has_a_translation() -> None:
-    declared = {kind for name in ("org.acmed.Priv", "org.acmed.Client") for kind in load_varlink(name).errors}
-    assert set(_TRANSLATIONS) == declared - {"Acme"}
+    declared = {(name, kind) for name in INTERFACES for kind in load_varlink(name).errors}
+    assert set(_TRANSLATIONS) == {kind for _, kind in declared} - {"Acme"}
 
 
 def test_names_on_the_bus_are_well_formed() -> None:

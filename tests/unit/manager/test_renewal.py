@@ -1,10 +1,24 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+from dataclasses import replace
+
 import pytest
 
 from acmed.manager.clock import DAY, MINUTE, SECOND
-from acmed.manager.renewal import renew_at, retry_at
+from acmed.manager.installed import Installed
+from acmed.manager.remembered import Window
+from acmed.manager.renewal import endangered_at, planned, renew_at, retry_at
 
 _BEGIN = 1_700_000_000 * SECOND
+_HALF = "8" + 63 * "0"  # a fingerprint in the middle of all
+
+
+def _installed(lifetime: int = 90 * DAY) -> Installed:
+    return Installed("stamp", _HALF, "01", "CN=CA", ("www.example.com",), _BEGIN, _BEGIN + lifetime)
+
+
+def _window(start: int, end: int, fingerprint: str = _HALF) -> Window:
+    """From the beginning of validity."""
+    return Window(fingerprint, "a.b", _BEGIN + start, _BEGIN + end)
 
 
 @pytest.mark.parametrize(
@@ -18,7 +32,54 @@ _BEGIN = 1_700_000_000 * SECOND
     ],
 )
 def test_third_of_the_lifetime_is_left_or_half_of_a_short_one(lifetime: int, after: int) -> None:
-    assert renew_at(_BEGIN, _BEGIN + lifetime) == _BEGIN + after
+    assert planned(_installed(lifetime), None) == renew_at(_installed(lifetime), None, None) == _BEGIN + after
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "before", "after"),
+    [
+        (90 * DAY, 20, 70 * DAY),
+        (90 * DAY, 0.5, 45 * DAY),
+        (6 * DAY, 1, 5 * DAY),
+        # A certificate that does not live so long would be renewed again and again.
+        (6 * DAY, 30, 3 * DAY),
+        (6 * DAY, 6, 3 * DAY),
+    ],
+)
+def test_what_is_configured_comes_before_the_rule(lifetime: int, before: float, after: int) -> None:
+    assert planned(_installed(lifetime), before) == _BEGIN + after
+
+
+def test_window_of_the_ca_comes_before_the_rule() -> None:
+    assert renew_at(_installed(), None, _window(50 * DAY, 52 * DAY)) == _BEGIN + 51 * DAY
+    assert renew_at(_installed(), None, _window(70 * DAY, 72 * DAY)) == _BEGIN + 71 * DAY
+    # RFC 9773, section 4.2: a window in the past means at once.
+    assert renew_at(_installed(), None, _window(-2 * DAY, -1 * DAY)) < _BEGIN
+    # It has said nothing.
+    assert renew_at(_installed(), None, Window(_HALF, "a.b")) == _BEGIN + 60 * DAY
+
+
+def test_moment_in_the_window_is_spread_and_stays() -> None:
+    window, length = _window(50 * DAY, 52 * DAY), 2 * DAY
+    for digit, share in (("0", 0), ("4", length // 4), ("c", 3 * length // 4)):
+        fingerprint = digit + 63 * "0"
+        installed = replace(_installed(), fingerprint=fingerprint)
+        assert renew_at(installed, None, replace(window, fingerprint=fingerprint)) == _BEGIN + 50 * DAY + share
+    last = "f" * 64
+    moment = renew_at(replace(_installed(), fingerprint=last), None, replace(window, fingerprint=last))
+    assert window.start < moment < window.end
+
+
+def test_ca_and_configuration_the_earlier_of_the_two() -> None:
+    window = _window(70 * DAY, 72 * DAY)
+    assert renew_at(_installed(), 30, window) == _BEGIN + 60 * DAY
+    assert renew_at(_installed(), 5, window) == _BEGIN + 71 * DAY
+
+
+def test_no_window_lets_a_certificate_come_into_danger() -> None:
+    far = _window(200 * DAY, 300 * DAY)
+    assert renew_at(_installed(), None, far) == endangered_at(_installed(), None) == _BEGIN + 75 * DAY
+    assert endangered_at(_installed(), 10) == _BEGIN + 85 * DAY
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from acmed.manager.installed import Installed
-from acmed.manager.state import AccountRequest, CertificateState, JobRecord, Store
+from acmed.manager.remembered import AccountState, CertificateState, Issuance, Told, Window
+from acmed.manager.state import UPDATE, AccountRequest, JobRecord, Owed, Presented, Store
 
 _INSTALLED = Installed("1-2-3", "f1", "01", "CN=CA", ("a.example.com", "b.example.com"), 1, 2)
 _STATE = CertificateState(2, "name", "message", 5, 6, "f0", {"nginx": "f1"}, {"postfix": "no"}, _INSTALLED)
@@ -17,7 +18,9 @@ _JOB = JobRecord(
     "default",
     0,
     9,
-    tokens=("t",),
+    presented=(Presented("dns-01", "www.example.com", UPDATE, "v", "https://ca.example/1", "example.com", "x"),),
+    identifiers=("www.example.com", "192.0.2.1"),
+    contact=("mailto:a@b.c",),
     account=AccountRequest("https://ca.example/", ("mailto:a@b.c",), "rsa-2048", None),
 )
 
@@ -36,13 +39,74 @@ def test_what_is_saved_is_read_by_the_next_run(tmp_path: Path) -> None:
     assert [job.id for job in Store(tmp_path).jobs()] == [12]
 
 
+def test_all_that_is_known_is_read_by_the_next_run(tmp_path: Path) -> None:
+    state = replace(
+        _STATE,
+        replace=True,
+        issued=Issuance("f1", "default", "rsa-2048", "classic", True, "a.example.com", "1-2-3", "c1"),
+        window=Window("f1", "a.b", 1, 2, "https://ca.example/why", 3),
+        files="1-2-3 -",
+        csr="c1",
+        told=Told(1, "f1", "f0"),
+    )
+    account = AccountState("valid", "https://ca.example/terms", ("ca.example",), 1, ("a.example.com",), 2, 3, "x", "y")
+    store = Store(tmp_path)
+    store.save_certificate("www", state)
+    store.cache_account("default", account)
+    assert Store(tmp_path).certificate("www") == state
+    assert Store(tmp_path).account("default") == account
+    store.forget_account("default")
+    assert Store(tmp_path).account("default") == store.account("default") == AccountState()
+
+
+def test_what_is_owed_is_read_by_the_next_run(tmp_path: Path) -> None:
+    store, owed = Store(tmp_path), Owed(_JOB.presented, 1, 2, 3, 4)
+    store.save_owed("www.example.com", owed)
+    store.save_owed("other", owed)
+    store.forget_owed("other")
+    (tmp_path / "owed" / "broken.json").write_text('{"presented": []}')
+    assert Store(tmp_path).owed == store.owed == {"www.example.com": owed}
+    assert (tmp_path / "owed" / "broken.json.broken").exists()
+
+
+def test_file_of_an_older_acmed(tmp_path: Path) -> None:
+    """It has less in it."""
+    store = Store(tmp_path)
+    old = {
+        "failures": 2, "error_name": "x", "error_message": "y", "error_time": 1, "retry_at": 3, "revoked": "f0",
+        "delivered": {"nginx": "f1"}, "delivery_errors": {}, "installed": None, "account": "default",
+    }  # fmt: skip
+    (tmp_path / "certificates" / "www.json").write_text(json.dumps(old))
+    assert store.certificate("www") == CertificateState(2, "x", "y", 1, 3, "f0", {"nginx": "f1"}, account="default")
+
+
+def test_job_of_an_older_acmed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    old = {"id": 7, "type": "order", "name": "www", "uid": 0, "started": 9, "new_key": True}
+    (tmp_path / "jobs" / "7.json").write_text(json.dumps(old))
+    (tmp_path / "jobs" / "8.json").write_text(json.dumps(old | {"id": None}))
+    (tmp_path / "jobs" / "9.json").write_text(json.dumps({"name": "www"}))
+    (tmp_path / "jobs" / "10.json").write_text(json.dumps(old | {"presented": [{"type": "http-01"}]}))
+    assert store.jobs() == [JobRecord(7, "order", "www", 0, 9, new_key=True)]
+    assert len(list((tmp_path / "jobs").glob("*.broken"))) == 3
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"issuers": 1}', '{"authorized": [1]}', '{"status": null}'])
+def test_broken_file_of_an_account_is_set_aside(tmp_path: Path, content: str) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "accounts" / "default.json").write_text(content)
+    assert store.account("default") == AccountState()
+    assert (tmp_path / "accounts" / "default.json.broken").exists()
+
+
 def test_files_are_for_acmed_alone(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.save_certificate("www", _STATE)
     store.save_job(_JOB)
+    store.cache_account("default", AccountState("valid"))
     store.next_job()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(files) == 3
+    assert len(files) == 4
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
@@ -64,6 +128,9 @@ def _broken() -> list[str]:
         whole | {"delivered": {"nginx": 1}},
         whole | {"more": 1},
         whole | {"installed": {}},
+        whole | {"told": 1},
+        whole | {"window": {"start": 1}},
+        whole | {"issued": []},
         [],
         1,
     ]

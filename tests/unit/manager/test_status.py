@@ -9,7 +9,7 @@ from acmed.manager import outcome
 from acmed.manager.clock import DAY, MINUTE
 from acmed.manager.errors import DeliveryFailed, Failure
 from acmed.manager.installed import Installed
-from acmed.manager.state import CertificateState
+from acmed.manager.remembered import LOST, AccountState, CertificateState, Issuance, Told, Window
 from acmed.manager.status import Status, Work
 from acmed.names import Identifier
 
@@ -27,7 +27,9 @@ def _installed(age: int) -> Installed:
 
 _STATE = CertificateState(delivered={"nginx": "f1"})
 _FAILING = replace(_STATE, failures=2, error_name="x", error_time=_NOW - 5 * MINUTE, retry_at=_NOW + 5 * MINUTE)
-_FRESH = Status("www", _CONFIGURED, "", _STATE, _installed(10 * DAY))
+_FRESH = Status("www", _CONFIGURED, "", _STATE, _installed(10 * DAY), files="now")
+_DAMAGED = replace(_FRESH, state=replace(_STATE, files="then"))
+_ISSUED = Issuance("f1", "default", "ecdsa-p256", "", False, "", "", "")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,20 @@ _FRESH = Status("www", _CONFIGURED, "", _STATE, _installed(10 * DAY))
             Work.DELIVER,
         ),
         (replace(_FRESH, installed=replace(_installed(0), identifiers=("old.example.com",))), "due", Work.RENEW),
+        # Files that were changed are put back, whatever else there is; a revoked one's are not.
+        (_DAMAGED, "due", Work.RESTORE),
+        (replace(_DAMAGED, installed=None), "missing", Work.RESTORE),
+        (replace(_DAMAGED, installed=_installed(70 * DAY)), "due", Work.RESTORE),
+        (replace(_DAMAGED, files=""), "valid", None),
+        (replace(_DAMAGED, state=replace(_DAMAGED.state, files=LOST)), "due", Work.RENEW),
+        (replace(_DAMAGED, state=replace(_DAMAGED.state, revoked="f1")), "revoked", None),
+        (replace(_DAMAGED, state=replace(_DAMAGED.state, revoked="f1", replace=True)), "revoked", Work.RENEW),
+        # To be replaced, and that has failed.
+        (replace(_FRESH, state=replace(_FAILING, revoked="f1", replace=True)), "revoked", None),
+        # The CA's window comes before the rule, and is over.
+        (replace(_FRESH, state=replace(_STATE, window=Window("f1", "a.b", 1, 2))), "due", Work.RENEW),
+        (replace(_FRESH, state=replace(_STATE, window=Window("f0", "a.b", 1, 2))), "valid", None),
+        (replace(_FRESH, configured=replace(_CONFIGURED, renew_before=81)), "due", Work.RENEW),
         (replace(_FRESH, configured=None, problem="www.toml:1: no"), "failing", None),
         (replace(_FRESH, installed=None, unreadable="cert.pem: no"), "failing", None),
     ],
@@ -75,6 +91,83 @@ def test_state_and_what_the_timer_does(status: Status, word: str, work: Work | N
 def test_next_attempt_waits_for_the_later_of_the_two() -> None:
     assert _FRESH.next_attempt(_NOW) == _FRESH.renew_at
     assert replace(_FRESH, installed=None, state=_FAILING).next_attempt(_NOW) == _FAILING.retry_at
+
+
+def test_work_after_files_could_not_be_put_back() -> None:
+    assert _DAMAGED.work(_NOW, restore=False) is None
+    assert replace(_DAMAGED, installed=_installed(70 * DAY)).work(_NOW, restore=False) is Work.RENEW
+
+
+@pytest.mark.parametrize(
+    ("status", "endangered"),
+    [
+        (_FRESH, False),
+        (replace(_FRESH, installed=_installed(75 * DAY - 1)), False),
+        (replace(_FRESH, installed=_installed(75 * DAY)), True),
+        (replace(_FRESH, installed=_installed(95 * DAY)), True),
+        (replace(_FRESH, configured=replace(_CONFIGURED, renew_before=5), installed=_installed(87 * DAY)), False),
+        (replace(_FRESH, configured=replace(_CONFIGURED, renew_before=5), installed=_installed(88 * DAY)), True),
+        (replace(_FRESH, state=_FAILING), False),
+        (replace(_FRESH, installed=None), False),
+        (replace(_FRESH, installed=None, state=_FAILING), True),
+        (replace(_FRESH, installed=None, configured=None, problem="www.toml:1: no"), True),
+        (replace(_FRESH, state=replace(_STATE, revoked="f1")), False),
+        (replace(_FRESH, state=replace(_STATE, revoked="f1", replace=True)), True),
+        # The CA has pulled its time in.
+        (replace(_FRESH, state=replace(_STATE, window=Window("f1", "a.b", 1, 2))), False),
+        (replace(_FRESH, state=replace(_FAILING, window=Window("f1", "a.b", 1, 2))), True),
+        (replace(_FRESH, state=replace(_FAILING, window=Window("f1", "a.b", _NOW, _NOW + DAY))), False),
+        (replace(_FRESH, state=replace(_FAILING, window=Window("f1", "a.b"))), False),
+    ],
+)
+def test_danger(status: Status, endangered: bool) -> None:
+    assert status.endangered(_NOW) is endangered
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (replace(_FRESH, state=replace(_STATE, issued=_ISSUED)), ()),
+        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, profile="x"))), ("profile",)),
+        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, account="x"))), ("account",)),
+        # Of another certificate: nothing is known of this one.
+        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, fingerprint="f0", account="x"))), ()),
+        (replace(_FRESH, state=replace(_STATE, account="x")), ("account",)),
+        (replace(_FRESH, state=replace(_STATE, account="default")), ()),
+        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, key_stamp="1")), key_stamp="2"), ("key-file",)),
+        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, key_stamp="1")), key_stamp=""), ()),
+        (replace(_FRESH, state=replace(_STATE, issued=_ISSUED), key_stamp="2"), ()),
+        (
+            replace(
+                _FRESH,
+                configured=replace(_CONFIGURED, csr=True),
+                state=replace(_STATE, csr="c2", issued=replace(_ISSUED, key_type="", csr="c1")),
+            ),
+            ("csr",),
+        ),
+        # Its own key again.
+        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, key_type="", csr="c1"))), ("key-type", "csr")),
+    ],
+)
+def test_differences(status: Status, words: tuple[str, ...]) -> None:
+    assert status.differences == words
+    assert status.is_due(_NOW) == bool(words)
+
+
+def test_certificate_that_came_ends_what_was_before() -> None:
+    state = replace(_FAILING, replace=True, told=Told(failed=1, expiring="f1"))
+    assert outcome.issued(state) == replace(_STATE, told=Told(expiring="f1"))
+    assert outcome.after(state, "order", None, _NOW) == replace(_STATE, told=Told(expiring="f1"))
+    assert outcome.after(state, "restore", None, _NOW) == state
+
+
+def test_names_of_an_account_wait_as_certificates_do() -> None:
+    state = AccountState(status="valid")
+    once = outcome.after_authorization(state, _REFUSED, _NOW)
+    twice = outcome.after_authorization(once, Failure("x", "no", retry_after=7200), _NOW)
+    assert (once.failures, once.retry_at) == (1, _NOW + MINUTE)
+    assert (twice.failures, twice.retry_at) == (2, _NOW + 120 * MINUTE)
+    assert outcome.after_authorization(twice, None, _NOW) == state
 
 
 def test_failure_counts_and_success_clears() -> None:

@@ -4,8 +4,9 @@
 import asyncio
 import base64
 import json
+import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from acmed import varlink
+from acmed.config import Account
+from acmed.keyd.keys import Key
 from acmed.keyd.permits import Permits
-from acmed.keyd.service import PermitService
+from acmed.keyd.permitting import PermitService
 from acmed.privd.places import Places
 from acmed.privd.service import Priv
 from acmed.varlink import Call
@@ -29,11 +32,13 @@ DIRECTORY = "https://ca.example/dir"
 CA = Ca.root("Test CA")
 INTERMEDIATE = CA.intermediate(end=datetime.now(UTC) + timedelta(days=1000))
 
+AUTHORITY = x509.AuthorityKeyIdentifier(bytes.fromhex("69885B6B87464041E1B37B847BA0AE2CDE01C8D4"), None, None)
+
 Result = TypeVar("Result")
 
 
 class Rig:
-    """Use run() for what needs the sockets."""
+    """Use run() for what needs the sockets. copy() has all that one has on the disk."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -46,12 +51,19 @@ class Rig:
             permit_socket=directory / "key-permit.sock",
             verify_socket=directory / "verify.sock",
         )
-        for path in (self.places.etc, self.places.certificates, self.places.state, self.places.credentials):
-            path.mkdir()
-        self.configure("acmed.toml", f'[account.main]\ndirectory = "{DIRECTORY}"\n')
-        self.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\n')
+        if not self.places.etc.exists():
+            for path in (self.places.etc, self.places.certificates, self.places.state, self.places.credentials):
+                path.mkdir()
+            self.configure("acmed.toml", f'[account.main]\ndirectory = "{DIRECTORY}"\n')
+            self.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\n')
         self.priv = Priv(self.places)
         self.permits_file = directory / "permits.json"
+        self.keys: dict[str, Key] = {}  # of the accounts, as acme-keyd has them
+
+    def copy(self, directory: Path) -> "Rig":
+        """Another one there, as after this one's processes ended."""
+        shutil.copytree(self.directory, directory, symlinks=True, ignore=shutil.ignore_patterns("*.sock"))
+        return Rig(directory)
 
     def configure(self, path: str, text: str) -> None:
         target = self.places.etc / path
@@ -63,8 +75,7 @@ class Rig:
         """Calls act with acme-privd's methods while the other daemons answer."""
 
         async def inner() -> Result:
-            accounts = self.places.configuration().accounts
-            permits = PermitService(accounts, Permits(self.permits_file))
+            permits = PermitService(self.accounts(), self.keys, Permits(self.permits_file))
             async with (
                 _served("org.acmed.KeyPermit", permits, self.places.permit_socket),
                 _served("org.acmed.Verify", Verify(), self.places.verify_socket),
@@ -73,19 +84,25 @@ class Rig:
 
         return asyncio.run(inner())
 
+    def accounts(self) -> Mapping[str, Account]:
+        """What acme-keyd knows."""
+        return self.places.configuration().accounts
+
     def permits(self) -> Any:
         return json.loads(self.permits_file.read_text())
 
-    def request(self, job: int = 1, certificate: str = NAME, new_key: bool = False) -> dict[str, Any]:
-        return self.run(lambda priv: priv.new_request(ROOT, job, certificate, new_key))
+    def request(
+        self, job: int = 1, certificate: str = NAME, new_key: bool = False, account: str | None = None
+    ) -> dict[str, Any]:
+        return self.run(lambda priv: priv.new_request(ROOT, job, certificate, account, new_key))
 
     def install(self, request: str, text: str, job: int = 1, certificate: str = NAME) -> dict[str, Any]:
         return self.run(lambda priv: priv.install(ROOT, job, certificate, request, text))
 
-    def order(self, job: int = 1) -> dict[str, Any]:
+    def order(self, job: int = 1, **how: Any) -> dict[str, Any]:
         """A whole order."""
         made = self.request(job)
-        return self.install(made["request"], issue(made["csr"]), job)
+        return self.install(made["request"], issue(made["csr"], **how), job)
 
     def published(self, certificate: str = NAME) -> dict[str, bytes]:
         directory = self.places.certificates / certificate
@@ -96,11 +113,14 @@ def issue(csr: str, **how: Any) -> str:
     """What a CA would issue for a CSR (base64 DER): a leaf and an intermediate."""
     parsed = x509.load_der_x509_csr(base64.b64decode(csr))
     names = list(parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    copied = [one.value for one in parsed.extensions if one.oid == x509.TLSFeature.oid]
     key = parsed.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
     now = datetime.now(UTC)
     validity = {"begin": now - timedelta(hours=1), "end": now + timedelta(days=90)}
-    return chain(INTERMEDIATE.leaf(key, names, **(validity | how)), INTERMEDIATE.certificate)
+    return chain(
+        INTERMEDIATE.leaf(key, names, **({"more": [AUTHORITY, *copied]} | validity | how)), INTERMEDIATE.certificate
+    )
 
 
 @asynccontextmanager

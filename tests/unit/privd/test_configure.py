@@ -2,27 +2,27 @@
 """Configuration that acme-privd writes for callers."""
 
 import tomllib
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from acmed import varlink
 from acmed.privd import accounts, toml
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import CA, DIRECTORY, NAME, ROOT, Rig
 from tests.unit.verify.issuing import chain
 
-WISH: dict[str, Any] = {
-    "certificate": "new",
-    "names": ["new.example.com"],
-    "account": None,
-    "key_type": None,
-    "services": None,
-    "replace": False,
-}
 
-
-def configure(rig: Rig, **wish: Any) -> None:
-    rig.run(lambda priv: priv.configure(ROOT, 1, **(WISH | wish)))
+def configure(
+    rig: Rig,
+    certificate: str = "new",
+    names: Sequence[str] = ("new.example.com",),
+    replace: bool = False,
+    **settings: Any,
+) -> None:
+    """settings: as org.acmed.Priv spells them."""
+    rig.run(lambda priv: priv.configure(ROOT, 1, certificate, list(names), settings, replace))
 
 
 def refused(rig: Rig, **wish: Any) -> VarlinkError:
@@ -40,20 +40,39 @@ def test_what_is_null_is_left_to_the_defaults(rig: Rig) -> None:
 
 
 def test_all_keys(rig: Rig) -> None:
-    rig.configure("acmed.toml.d/s.toml", "[service.web]\n[service.mail]\n")
-    configure(
-        rig,
-        names=["*.example.com", "BÜCHER.example", "2001:db8::1"],
-        account="main",
-        key_type="rsa-2048",
-        services=["web", "mail"],
+    rig.configure(
+        "acmed.toml.d/s.toml", '[service.web]\n[service.mail]\n[account.other]\ndirectory = "https://b.example/"'
     )
+    given: dict[str, Any] = {
+        "account": "main",
+        "failover": ["other"],
+        "keyType": "rsa-2048",
+        "services": ["web", "mail"],
+        "challenge": "dns-01",
+        "profile": "tlsserver",
+        "mustStaple": True,
+        "commonName": "new.example.com",
+        "preferredChain": 'Root "X1"',
+        "validityDays": 7,
+    }
+    assert set(given) == set(varlink.load("org.acmed.Priv").types["Settings"].fields) - {"csr"}
+    configure(rig, names=["*.example.net", "BÜCHER.example", "new.example.com"], **given)
     certificate = rig.places.configuration().certificates["new"]
-    assert [str(one) for one in certificate.identifiers] == ["*.example.com", "xn--bcher-kva.example", "2001:db8::1"]
-    assert certificate.services == ("web", "mail")
+    values = [str(one) for one in certificate.identifiers]
+    assert values == ["*.example.net", "xn--bcher-kva.example", "new.example.com"]
+    assert certificate.accounts == ("main", "other")
     assert certificate.key_type == "rsa-2048"
-    configure(rig, services=[], replace=True)
-    assert rig.places.configuration().certificates["new"].services == ()
+    assert certificate.services == ("web", "mail")
+    assert certificate.challenge == "dns-01"
+    assert certificate.profile == "tlsserver"
+    assert certificate.must_staple is True
+    assert certificate.common_name == "new.example.com"
+    assert certificate.preferred_chain == 'Root "X1"'
+    assert certificate.validity_days == 7
+    assert certificate.csr is False
+    configure(rig, names=["2001:db8::1"], account="main", services=[], mustStaple=False, replace=True)
+    certificate = rig.places.configuration().certificates["new"]
+    assert (certificate.services, certificate.must_staple, certificate.profile) == ((), False, None)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +81,18 @@ def test_all_keys(rig: Rig) -> None:
         ({"names": []}, "0 names"),
         ({"names": ["a.example"] * 101}, "101 names"),
         ({"names": ["a.example", "a.example"]}, "twice"),
+        ({"names": ["x.example.net", "*.example.net"]}, "covers"),
         ({"names": ["localhost"]}, "localhost"),
         ({"names": ['a.example"]\naccount = "x']}, "not a DNS name"),
         ({"account": "mian"}, "there is no account 'mian'; known: main"),
-        ({"key_type": "rsa-512"}, "known: ecdsa-p256, ecdsa-p384, rsa-2048"),
+        ({"failover": ["mian"]}, "there is no account 'mian'; known: main"),
+        ({"account": "main", "failover": ["main"]}, "'failover'"),
+        ({"keyType": "rsa-512"}, "known: ecdsa-p256, ecdsa-p384, rsa-2048"),
+        ({"challenge": "dns-1"}, "there is no challenge 'dns-1'; known: dns-01, dns-account-01"),
+        ({"profile": "a\nb"}, "'profile'"),
+        ({"commonName": "www.example.org"}, "'common-name'"),
+        ({"preferredChain": ""}, "'preferred-chain'"),
+        ({"validityDays": 0}, "'validity-days'"),
         ({"services": ["ngnix"]}, "there is no service 'ngnix'; known: nginx, postfix"),
         ({"services": ["nginx", "postfix"]}, "two groups"),
     ],

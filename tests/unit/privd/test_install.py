@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A chain is verified, and all files of a set are switched at once, or nothing is."""
 
-import base64
 import grp
 import json
 import os
@@ -9,6 +8,7 @@ import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -18,7 +18,8 @@ from acmed import pem
 from acmed.privd import files, keys, sets
 from acmed.privd.service import Priv
 from acmed.varlink import VarlinkError
-from tests.unit.privd.rig import NAME, ROOT, Rig, issue
+from acmed.verify.service import Verify
+from tests.unit.privd.rig import NAME, Rig, issue
 from tests.unit.verify.issuing import spki
 
 
@@ -247,20 +248,56 @@ def test_without_acme_verify(rig: Rig) -> None:
     assert "acme-verify" in error.parameters["message"]
 
 
-def test_revocation(rig: Rig) -> None:
-    with pytest.raises(VarlinkError) as caught:
-        rig.run(lambda priv: priv.permit_revoke(ROOT, 1, NAME, 1))
-    assert caught.value.name == "org.acmed.Priv.NotIssued"
-    installed = rig.order()
-    answer = rig.run(lambda priv: priv.permit_revoke(ROOT, 2, NAME, 1))
-    assert answer["account"] == "main"
-    (der,) = pem.certificates(rig.published()["cert.pem"].decode(), 1, 9999)
-    assert base64.b64decode(answer["der"]) == der
-    permit = next(permit for permit in rig.permits() if permit["kind"] == "revoke")
-    assert (permit["subject"], permit["reason"]) == (installed["fingerprint"], 1)
-    with pytest.raises(VarlinkError) as caught:
-        rig.run(lambda priv: priv.permit_revoke(ROOT, 2, NAME, 2))
-    assert caught.value.parameters == {"parameter": "reason"}
+@pytest.mark.parametrize("asked", [True, False])
+def test_must_staple_is_as_it_was_asked_for(rig: Rig, asked: bool) -> None:
+    text = f'names = ["{NAME}"]\nmust-staple = {str(asked).lower()}'
+    rig.configure(f"certificates.d/{NAME}.toml", text)
+    made = rig.request()
+    feature = [x509.TLSFeature([x509.TLSFeatureType.status_request])]
+    error = refused(rig, made["request"], issue(made["csr"], more=[] if asked else feature))
+    assert error.name == "org.acmed.Priv.InvalidChain"
+    assert "must-staple" in error.parameters["message"]
+    rig.install(made["request"], issue(made["csr"], more=feature if asked else []))
+
+
+def test_what_a_set_remembers(rig: Rig) -> None:
+    made = rig.request()
+    rig.install(made["request"], issue(made["csr"], serial=0x87654321))
+    (one,) = sets.kept(rig.places, NAME)
+    assert (one.account, one.directory, one.request) == ("main", "https://ca.example/dir", made["request"])
+    assert one.cert_id == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
+    assert one.origin == "generated"
+    key = keys.from_pem(rig.published()["privkey.pem"])
+    assert one.public_key == keys.encoded_public_key(key)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"certId": "a b.c"},
+        {"certId": "nodot"},
+        {"certId": "a" * 200 + ".b"},
+        {"serialNumber": "../.."},
+        {"fingerprint": "00"},
+        {"certificates": []},
+        {"certificates": ["?"]},
+        {"notAfter": 0},
+    ],
+)
+def test_an_answer_of_acme_verify_that_cannot_be(
+    rig: Rig, changes: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Verify.verify_chain
+
+    async def says(self: Verify, *arguments: Any, **parameters: Any) -> dict[str, Any]:
+        return await real(self, *arguments, **parameters) | changes
+
+    made = rig.request()
+    monkeypatch.setattr(Verify, "verify_chain", says)
+    error = refused(rig, made["request"], issue(made["csr"]))
+    assert error.name == "org.acmed.Priv.InstallFailed"
+    assert "acme-verify" in error.parameters["message"]
+    assert not rig.places.sets(NAME).exists()
 
 
 def test_no_file_is_ever_wider_than_it_ends(tmp_path: Path) -> None:

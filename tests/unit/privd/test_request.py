@@ -5,14 +5,16 @@ import asyncio
 import base64
 import hashlib
 import ipaddress
+import json
 import stat
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from acmed.privd import keys
+from acmed.privd import keys, sets
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig, issue
 
@@ -188,7 +190,7 @@ def test_a_group_that_is_not_there_is_told_before_the_order(rig: Rig) -> None:
 def test_without_acme_keyd(rig: Rig) -> None:
     rig.places.permit_socket.unlink(missing_ok=True)
     with pytest.raises(VarlinkError) as caught:
-        asyncio.run(rig.priv.new_request(ROOT, 1, NAME, False))
+        asyncio.run(rig.priv.new_request(ROOT, 1, NAME, None, False))
     assert caught.value.name == "org.acmed.Priv.KeyUnavailable"
     assert "acme-keyd" in caught.value.parameters["reason"]
 
@@ -198,3 +200,162 @@ def test_a_place_that_cannot_be_written(rig: Rig) -> None:
     error = refused(rig)
     assert error.name == "org.acmed.Priv.InstallFailed"
     assert str(rig.places.state) in error.parameters["message"]
+
+
+def certificate(rig: Rig, text: str) -> None:
+    rig.configure("acmed.toml.d/other.toml", '[account.other]\ndirectory = "https://other.example/dir"\n')
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\naccount = "main"\n{text}')
+
+
+def order_permits(rig: Rig) -> list[tuple[str, str]]:
+    return [(permit["account"], permit["csr_sha256"]) for permit in rig.permits() if permit["kind"] == "order"]
+
+
+def test_the_next_account_gets_the_same_key_and_a_request_of_its_own(rig: Rig) -> None:
+    certificate(rig, 'failover = ["other"]')
+    first = rig.request(job=1)
+    second = rig.request(job=1, account="other")
+    assert (first["account"], second["account"]) == ("main", "other")
+    assert first["csr"] == second["csr"]
+    assert first["request"] != second["request"]
+    digest = hashlib.sha256(base64.b64decode(first["csr"])).hexdigest()
+    assert order_permits(rig) == [("other", digest)], "only one CA at a time may issue for it"
+    assert rig.request(job=1, account="other") == second, "after a crash"
+    again = rig.request(job=2)
+    assert again == first, "the next job begins with the first account"
+    assert order_permits(rig) == [("main", digest)]
+    rig.install(first["request"], issue(first["csr"]), job=2)
+    (installed,) = sets.kept(rig.places, NAME)
+    assert (installed.account, installed.directory) == ("main", "https://ca.example/dir")
+    assert rig.request(job=3)["csr"] != first["csr"]
+
+
+def test_what_the_second_ca_issued_is_not_taken_for_the_first_ones(rig: Rig) -> None:
+    certificate(rig, 'failover = ["other"]')
+    rig.request(job=1)
+    second = rig.request(job=1, account="other")
+    rig.install(second["request"], issue(second["csr"]))
+    (installed,) = sets.kept(rig.places, NAME)
+    assert (installed.account, installed.directory) == ("other", "https://other.example/dir")
+    assert rig.request(job=1, account="other") == second
+    renewed = rig.request(job=2)
+    assert renewed["csr"] != second["csr"]
+    assert (renewed["account"], renewed["replaces"]) == ("main", None)
+    with pytest.raises(VarlinkError) as caught:
+        rig.install(f"{second['request'].partition('.')[0]}.main", issue(second["csr"]))
+    assert caught.value.name == "org.acmed.Priv.NoSuchRequest"
+
+
+def test_an_account_that_the_certificate_does_not_name(rig: Rig) -> None:
+    certificate(rig, "")
+    error = refused(rig, account="other")
+    assert error.name == "org.acmed.Priv.InvalidConfiguration"
+    assert error.parameters["message"].endswith(f"{NAME}.toml does not name the account 'other'; it has: main")
+
+
+def test_must_staple_common_name_and_subject(rig: Rig) -> None:
+    certificate(rig, f"must-staple = true\ncommon-name = '{NAME}'\nsubject = 'O=Example\\, Inc.,C=GB'")
+    made = csr(rig.request())
+    feature = made.extensions.get_extension_for_class(x509.TLSFeature).value
+    assert list(feature) == [x509.TLSFeatureType.status_request]
+    assert made.subject.rfc4514_string() == f"CN={NAME},O=Example\\, Inc.,C=GB"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "must-staple = true"),
+        ("", f"common-name = '{NAME}'"),
+        ("", "subject = 'O=Example'"),
+        ("profile = 'classic'", "profile = 'shortlived'"),
+        ("validity-days = 30", "validity-days = 7"),
+    ],
+)
+def test_another_request_when_the_order_would_be_another_one(rig: Rig, before: str, after: str) -> None:
+    certificate(rig, before)
+    first = rig.request()
+    assert rig.request() == first
+    certificate(rig, after)
+    second = rig.request()
+    assert second["request"] != first["request"]
+    assert second["csr"] != first["csr"]
+    assert rig.request() == second
+
+
+def test_what_does_not_touch_the_order_is_no_change(rig: Rig) -> None:
+    certificate(rig, "")
+    first = rig.request()
+    certificate(rig, "renew-before = 5\npreferred-chain = 'Root X2'")
+    assert rig.request() == first | {"preferredChain": "Root X2"}
+
+
+def test_the_permit_has_what_the_order_may_say(rig: Rig) -> None:
+    certificate(rig, "profile = 'shortlived'\nvalidity-days = 7")
+    rig.order(job=1, serial=0x87654321)
+    answer = rig.request(job=2)
+    assert answer["profile"] == "shortlived"
+    assert answer["replaces"] == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
+    (permit,) = rig.permits()
+    assert (permit["profile"], permit["replaces"]) == ("shortlived", answer["replaces"])
+    assert permit["not_after"] == answer["notAfter"]
+
+
+def moment(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def test_the_end_is_computed_once(rig: Rig) -> None:
+    certificate(rig, "validity-days = 30")
+    before = datetime.now(UTC).replace(microsecond=0)
+    first = rig.request(job=1)
+    assert before <= moment(first["notAfter"]) - timedelta(days=30) <= datetime.now(UTC)
+    kept = earlier(rig, timedelta(days=9))
+    assert rig.request(job=1)["notAfter"] == kept
+    assert rig.request(job=2)["notAfter"] == kept
+    kept = earlier(rig, timedelta(days=2))
+    assert rig.request(job=2)["notAfter"] == kept, "the same job goes on with its order"
+    later = rig.request(job=3)
+    assert moment(later["notAfter"]) >= moment(first["notAfter"]), "too little of it was left for a new order"
+    assert (later["request"], later["csr"]) == (first["request"], first["csr"])
+
+
+def earlier(rig: Rig, by: timedelta) -> str:
+    """Makes the pending request that much older."""
+    path = rig.places.pending(NAME) / "request.json"
+    content = json.loads(path.read_text())
+    content["not_after"] = (moment(content["not_after"]) - by).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path.write_text(json.dumps(content))
+    return str(content["not_after"])
+
+
+def test_nothing_is_replaced_at_another_ca(rig: Rig) -> None:
+    certificate(rig, "")
+    assert rig.request(job=1)["replaces"] is None
+    rig.order(job=1)
+    assert rig.request(job=2)["replaces"]
+    certificate(rig, 'failover = ["other"]')
+    assert rig.request(job=3, account="other")["replaces"] is None
+    rig.configure("acmed.toml", '[account.main]\ndirectory = "https://ca.example/moved"\n')
+    assert rig.request(job=4)["replaces"] is None
+
+
+def test_a_request_and_a_set_of_an_earlier_version(rig: Rig) -> None:
+    """As acmed 0.1 wrote them."""
+    first = rig.request(job=1)
+    path = rig.places.pending(NAME) / "request.json"
+    content = json.loads(path.read_text())
+    old = ("id", "job", "account", "identifiers", "key_type", "public_key", "csr_sha256", "new_key")
+    path.write_text(json.dumps({key: content[key] for key in old}))
+    assert rig.request(job=2) == first
+    rig.install(first["request"], issue(first["csr"]), job=2)
+
+    (installed,) = sets.kept(rig.places, NAME)
+    path = rig.places.sets(NAME) / installed.id / "set.json"
+    content = json.loads(path.read_text()) | {"request": first["request"].partition(".")[0]}
+    for key in ("directory", "cert_id", "public_key", "origin"):
+        del content[key]
+    path.write_text(json.dumps(content))
+    assert rig.request(job=2)["request"] == first["request"]
+    renewed = rig.request(job=3)
+    assert renewed["request"] != first["request"], "it was installed"
+    assert renewed["replaces"] is None

@@ -22,12 +22,18 @@ type Point (x: int, y: ?int)
 method Echo(text: string, points: []Point, table: [string]bool, free: object) -> (text: string)
 method Count(to: int) -> (number: int)
 method Fail() -> ()
+method Miss() -> ()
 method Break() -> ()
 method Lie() -> (number: int)
 method Stay() -> ()
 error Refused (reason: string)
+error Missing (name: string, method: string, timeout: int, self: string)
 """
 )
+
+
+# Words that the functions on the way have for something of their own.
+MISSING: dict[str, Any] = {"name": "n", "method": "m", "timeout": 1, "self": "s"}
 
 
 class Handlers:
@@ -46,6 +52,9 @@ class Handlers:
 
     async def fail(self, _: Call) -> dict[str, Any]:
         raise VarlinkError("org.example.Test.Refused", reason="because")
+
+    async def miss(self, _: Call) -> dict[str, Any]:
+        raise VarlinkError("org.example.Test.Missing", **MISSING)
 
     async def break_(self, _: Call) -> dict[str, Any]:
         raise RuntimeError("a secret")
@@ -113,6 +122,7 @@ def test_calls_are_answered(tmp_path: Path) -> None:
     ("method", "parameters", "error", "details"),
     [
         ("Fail", {}, "org.example.Test.Refused", {"reason": "because"}),
+        ("Miss", {}, "org.example.Test.Missing", MISSING),
         ("Break", {}, "org.acmed.InternalError", {}),
         ("Lie", {}, "org.acmed.InternalError", {}),
         ("Echo", {}, "org.varlink.service.InvalidParameter", {"parameter": "text"}),

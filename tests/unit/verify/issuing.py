@@ -2,6 +2,7 @@
 """A CA for tests, that issues anything, right or wrong."""
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -71,8 +72,10 @@ class Ca:
         algorithm: hashes.HashAlgorithm | None = None,
         serial: int | None = None,
         critical: x509.ExtensionType | None = None,
+        more: Sequence[x509.ExtensionType] = (),
     ) -> x509.Certificate:
         extensions: list[x509.ExtensionType] = [x509.SubjectAlternativeName(names)] if names else []
+        extensions += more
         return _issue(
             self.name,
             self.key,
@@ -87,6 +90,25 @@ class Ca:
             serial=serial,
             critical=critical,
         )
+
+
+def request(
+    key: PrivateKey,
+    *identifiers: Identifier,
+    names: Sequence[x509.GeneralName] = (),
+    common_name: str | None = None,
+    more: Sequence[x509.ExtensionType] = (),
+    algorithm: hashes.HashAlgorithm | None = None,
+) -> bytes:
+    """A CSR (DER), right or wrong."""
+    subject = x509.Name([]) if common_name is None else _subject(common_name)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    if named := [*alternative_names(*identifiers), *names]:
+        builder = builder.add_extension(x509.SubjectAlternativeName(named), critical=False)
+    for extension in more:
+        builder = builder.add_extension(extension, critical=False)
+    without_hash = isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
+    return builder.sign(key, None if without_hash else algorithm or hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def chain(*certificates: x509.Certificate) -> str:

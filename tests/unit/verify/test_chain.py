@@ -26,13 +26,13 @@ INTERMEDIATE = ROOT.intermediate()
 LEAF = INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW))
 
 
-def verify(text: str, *identifiers: Identifier, now: datetime = NOW) -> Verified:
-    return verify_chain(text, spki(KEY.public_key()), frozenset(identifiers or [WWW]), now)
+def verify(text: str, *identifiers: Identifier, now: datetime = NOW, must_staple: bool = False) -> Verified:
+    return verify_chain(text, spki(KEY.public_key()), frozenset(identifiers or [WWW]), must_staple, now)
 
 
-def refused(text: str, *identifiers: Identifier, now: datetime = NOW) -> str:
+def refused(text: str, *identifiers: Identifier, now: datetime = NOW, must_staple: bool = False) -> str:
     with pytest.raises(InvalidChain) as caught:
-        verify(text, *identifiers, now=now)
+        verify(text, *identifiers, now=now, must_staple=must_staple)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -83,11 +83,11 @@ def test_a_signature_with_pss_padding_is_checked() -> None:
     public_key = certificates[0].public_key()
     assert isinstance(public_key, ec.EllipticCurvePublicKey)
     now = datetime(2026, 12, 1, tzinfo=UTC)
-    verify_chain(PSS_LEAF + PSS_CA, spki(public_key), frozenset([WWW]), now)
+    verify_chain(PSS_LEAF + PSS_CA, spki(public_key), frozenset([WWW]), False, now)
     (der,) = pem.certificates(PSS_LEAF, 1, 9999)
     broken = pem.encode(der[:-1] + bytes([der[-1] ^ 1]))
     with pytest.raises(InvalidChain, match="did not sign"):
-        verify_chain(broken + PSS_CA, spki(public_key), frozenset([WWW]), now)
+        verify_chain(broken + PSS_CA, spki(public_key), frozenset([WWW]), False, now)
 
 
 def private_key_block() -> str:
@@ -170,7 +170,6 @@ def test_a_ca_certificate_in_the_place_of_the_leaf() -> None:
     [
         (x509.PrecertPoison(), False),  # every certificate has such a twin in the public logs
         (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"), False),
-        (x509.TLSFeature([x509.TLSFeatureType.status_request]), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), True),
     ],
 )
@@ -181,6 +180,50 @@ def test_a_critical_extension_that_no_client_knows(extension: x509.ExtensionType
         verify(text)
     else:
         assert extension.oid.dotted_string in refused(text)
+
+
+def stapling(*types: x509.TLSFeatureType) -> str:
+    feature = x509.TLSFeature(types)
+    return chain(INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW), more=[feature]))
+
+
+def test_must_staple() -> None:
+    asked = stapling(x509.TLSFeatureType.status_request)
+    verify(asked, must_staple=True)
+    assert refused(asked).endswith("(must-staple), which was not asked for")
+    assert refused(chain(LEAF), must_staple=True).endswith(
+        "lacks the extension of RFC 7633 (must-staple) that was asked for"
+    )
+    other = stapling(x509.TLSFeatureType.status_request_v2)
+    verify(other)
+    assert "lacks" in refused(other, must_staple=True)
+    critical = x509.TLSFeature([x509.TLSFeatureType.status_request])
+    leaf = INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW), critical=critical)
+    verify(chain(leaf), must_staple=True)
+
+
+@pytest.mark.parametrize(
+    ("serial", "expected"),
+    [
+        (0x87654321, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"),  # the example of RFC 9773 section 4.1
+        (0x7F, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.fw"),
+        (0x80, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIA"),
+        (0x100, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AQA"),
+        ((1 << 159) - 1, "aYhba4dGQEHhs3uEe6CuLN4ByNQ.f_________________________8"),
+    ],
+)
+def test_the_certificate_id_of_rfc_9773(serial: int, expected: str) -> None:
+    authority = bytes.fromhex("69885B6B87464041E1B37B847BA0AE2CDE01C8D4")
+    more = [x509.AuthorityKeyIdentifier(authority, None, None)]
+    leaf = INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW), serial=serial, more=more)
+    assert verify(chain(leaf)).cert_id == expected
+
+
+def test_no_certificate_id() -> None:
+    assert verify(chain(LEAF)).cert_id is None
+    named = x509.AuthorityKeyIdentifier(None, [x509.DNSName("ca.example")], 7)
+    leaf = INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW), more=[named])
+    assert verify(chain(leaf)).cert_id is None
 
 
 def test_times() -> None:

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""newOrder (RFC 8555 section 7.4) and newAuthz (section 7.4.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from acmed import journal
+from acmed.clientd.directory import Directory
+from acmed.clientd.errors import AcmeError
+from acmed.clientd.polling import together
+from acmed.clientd.session import Session
+from acmed.clientd.shown import OPEN, checked, lost, shown, unread
+from acmed.clientd.store import KeptOrder
+from acmed.clientd.transport import Answer
+from acmed.names import Identifier
+
+# What CAs answer where they do not take "replaces" (RFC 9773 section 5): Let's Encrypt 409, 403, 404 or 400, Pebble
+# also 500 for a certificate that it does not know.
+_ABOUT_REPLACES = ("", "alreadyReplaced", "conflict", "malformed", "unauthorized", "serverInternal")
+_BUSY = (429, 503)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be ordered: the certificate's name here, the identifiers, and the CSR's SHA-256 (hexadecimal).
+
+    Without a CSR, authorizations are all that is wanted. not_after: RFC 3339. replaces: RFC 9773 section 4.1.
+    """
+
+    certificate: str
+    identifiers: tuple[Identifier, ...]
+    csr_sha256: str | None
+    profile: str | None = None
+    not_after: str | None = None
+    replaces: str | None = None
+
+
+async def create(session: Session, wanted: Wanted) -> KeptOrder:
+    """Asks for the order, or for the authorizations alone. Raises any ClientError."""
+    directory = await session.authority.directory()
+    if wanted.csr_sha256 is None and "newAuthz" in directory.resources and not _has_wildcard(wanted):
+        return await _authorizations(session, wanted)
+    answer = await _new_order(session, wanted, directory)
+    url = session.location(answer)
+    if not answer.is_object():
+        answer = await session.get(url)  # it is made, and what was said of it is not all that is to be had
+    order = checked(session, answer, wanted.identifiers)
+    if order.status.name not in OPEN:
+        raise lost(answer, order.error, f"the CA answered newOrder with an order that is {order.status.name}")
+    return shown(_kept(session, wanted, url, order.finalize, order.status.name), order)
+
+
+async def _new_order(session: Session, wanted: Wanted, directory: Directory) -> Answer:
+    if wanted.profile is not None and not directory.profiles:
+        detail = f"this CA has no profiles, and {wanted.profile!r} is asked for"
+        raise AcmeError.told(session.authority.directory_url, detail, "invalidProfile")
+    payload: dict[str, Any] = {"identifiers": [_fields(item) for item in wanted.identifiers]}
+    payload |= {"profile": wanted.profile} if wanted.profile is not None else {}
+    payload |= {"notAfter": wanted.not_after} if wanted.not_after is not None else {}
+    if wanted.replaces is not None and "renewalInfo" in directory.resources:
+        try:
+            return await _sent(session, payload | {"replaces": wanted.replaces}, directory)
+        except AcmeError as error:
+            if error.type not in _ABOUT_REPLACES or not error.understood or error.status in _BUSY:
+                raise
+            journal.notice("The CA does not take the order as a replacement, so it is sent as another: %s", error)
+    return await _sent(session, payload, directory)
+
+
+async def _sent(session: Session, payload: Mapping[str, Any], directory: Directory) -> Answer:
+    try:
+        return await session.post_to("newOrder", payload)
+    except AcmeError as error:
+        if error.type == "invalidProfile":
+            error.advise(f"this CA has {', '.join(sorted(directory.profiles)) or 'no profiles'}")
+        raise
+
+
+async def _authorizations(session: Session, wanted: Wanted) -> KeptOrder:
+    async def ask(identifier: Identifier) -> str:
+        return session.location(await session.post_to("newAuthz", {"identifier": _fields(identifier)}))
+
+    urls = await together(session.authority.limits.polls_at_once, map(ask, wanted.identifiers))
+    authorizations = tuple(unread(url) for url in dict.fromkeys(urls))
+    return replace(_kept(session, wanted, "", "", "pending"), authorizations=authorizations)
+
+
+def _kept(session: Session, wanted: Wanted, url: str, finalize: str, status: str) -> KeptOrder:
+    return KeptOrder(
+        account=session.account.name,
+        uri=session.uri,
+        directory=session.account.directory,
+        identifiers=wanted.identifiers,
+        csr_sha256=wanted.csr_sha256,
+        url=url,
+        finalize=finalize,
+        status=status,
+        profile=wanted.profile,
+    )
+
+
+def _has_wildcard(wanted: Wanted) -> bool:
+    """newAuthz takes no such name."""
+    return any(item.value.startswith("*.") for item in wanted.identifiers)
+
+
+def _fields(identifier: Identifier) -> dict[str, str]:
+    return {"type": identifier.type, "value": identifier.value}

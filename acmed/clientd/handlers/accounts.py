@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Accounts at CAs."""
+
+from acmed.clientd import account as accounts
+from acmed.clientd.handlers.answering import Answering, Reply, answering
+from acmed.clientd.keychange import change_key
+from acmed.varlink import Call
+
+
+class Accounts(Answering):
+    """The methods that are about an account."""
+
+    async def register(self, _: Call, job: int, account: str) -> Reply:
+        with answering(job=job, account=account):
+            found = await accounts.register(self._session(account))
+            return {"uri": found.uri, "status": found.status, "termsOfService": found.terms}
+
+    async def read_account(self, _: Call, job: int, account: str) -> Reply:
+        with answering(job=job, account=account):
+            status, contact = await accounts.read(self._session(account))
+            return {"status": status, "contact": contact}
+
+    async def update_account(self, _: Call, job: int, account: str, contact: list[str]) -> Reply:
+        with answering(job=job, account=account):
+            await accounts.update(self._session(account), contact)
+            return {}
+
+    async def deactivate_account(self, _: Call, job: int, account: str) -> Reply:
+        with answering(job=job, account=account):
+            await accounts.deactivate(self._session(account))
+            return {}
+
+    async def change_key(self, _: Call, job: int, account: str) -> Reply:
+        with answering(job=job, account=account):
+            await change_key(self._session(account))
+            return {}

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Orders, each by the name of its certificate."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from acmed import journal
+from acmed.clientd.authorizations import Challenge
+from acmed.clientd.creation import Wanted
+from acmed.clientd.errors import AcmeError
+from acmed.clientd.finalize import finalize
+from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded, invalid
+from acmed.clientd.order import begin
+from acmed.clientd.session import Session
+from acmed.clientd.shown import UNREAD
+from acmed.clientd.store import KeptOrder
+from acmed.clientd.unfinished import Unfinished
+from acmed.names import Identifier, InvalidName, object_name
+from acmed.varlink import Call, more
+
+Progress = Callable[[Reply], Any]
+
+
+class Orders(Answering):
+    """The methods that are about an order. Those for one certificate wait for each other."""
+
+    @more
+    async def order(
+        self,
+        _: Call,
+        progress: Progress,
+        job: int,
+        account: str,
+        certificate: str,
+        identifiers: list[dict[str, str]],
+        csr: str | None,
+        profile: str | None,
+        not_after: str | None,
+        replaces: str | None,
+    ) -> Reply:
+        with answering(job=job, account=account, certificate=certificate):
+            names = _identifiers(identifiers)
+            if csr is None and (profile, not_after, replaces) != (None, None, None):
+                raise invalid("csr")
+            wanted = Wanted(_name(certificate), names, _digest(_csr(csr)), profile, not_after, replaces)
+            async with self._turns[certificate]:
+                begun = await begin(self._session(account), self._store, wanted)
+            challenges = [_challenge(item) for item in begun.challenges]
+            return {"order": begun.order.url, "created": begun.created, "challenges": challenges}
+
+    @more
+    async def finalize(
+        self,
+        _: Call,
+        progress: Progress,
+        job: int,
+        account: str,
+        certificate: str,
+        csr: str | None,
+        preferred_chain: str | None,
+        challenges: list[str],
+    ) -> Reply:
+        async def report(step: str, percent: int, detail: str) -> None:
+            journal.debug("%s: %s", step, detail)
+            await progress(_progress(step, percent, detail))
+
+        with answering(job=job, account=account, certificate=certificate):
+            request = _csr(csr)
+            session = self._session(account)
+            async with self._turns[_name(certificate)]:
+                order = await self._kept(session, certificate, _digest(request))
+                if not {url for item in order.authorizations for url in item.challenges} >= set(challenges):
+                    raise invalid("challenges")
+                unfinished = Unfinished(session, self._store, certificate, order, report)
+                chain = await finalize(unfinished, request, preferred_chain, challenges)
+            result = {"done": True, "chain": chain, "expires": unfinished.order.expires}
+            if chain is None:
+                journal.info("The CA has validated all names", order=order.url)
+                return _progress("challenge", 95, "all authorizations are valid") | result
+            journal.info("The CA issued the certificate", order=order.url)
+            return _progress("download", 95, "the chain is here") | result
+
+    async def drop(self, _: Call, job: int, certificate: str) -> Reply:
+        with answering(job=job, certificate=certificate):
+            async with self._turns[_name(certificate)]:
+                await self._store.drop(certificate)
+            return {}
+
+    async def _kept(self, session: Session, certificate: str, csr_sha256: str | None) -> KeptOrder:
+        """The order that Order() left. Where it is not there, a new one is needed, as after any other loss."""
+        kept = await self._store.load(certificate)
+        whose = (session.account.name, session.account.directory)
+        if (
+            kept is None
+            or (kept.account, kept.directory) != whose
+            or kept.csr_sha256 != csr_sha256
+            or (kept.status == "pending" and any(item.status == UNREAD for item in kept.authorizations))
+        ):
+            detail = f"there is no order for this request of {certificate}; it has to be ordered again"
+            raise AcmeError.told(session.account.directory, detail, final=True)
+        return kept
+
+
+def _progress(step: str, percent: int, detail: str) -> Reply:
+    return {"step": step, "progress": percent, "detail": detail, "done": False, "chain": None, "expires": None}
+
+
+def _challenge(item: Challenge) -> Reply:
+    return {
+        "identifier": {"type": item.identifier.type, "value": item.identifier.value},
+        "wildcard": item.wildcard,
+        "type": item.type,
+        "url": item.url,
+        "token": item.token,
+        "keyAuthorization": item.key_authorization,
+        "issuers": list(item.issuers),
+    }
+
+
+def _name(certificate: str) -> str:
+    """The name of a certificate, fit to be a file's."""
+    try:
+        return object_name(certificate)
+    except InvalidName:
+        raise invalid("certificate") from None
+
+
+def _identifiers(items: list[dict[str, str]]) -> tuple[Identifier, ...]:
+    if not items or any(item["type"] not in ("dns", "ip") for item in items):
+        raise invalid("identifiers")
+    return tuple(dict.fromkeys(Identifier(item["type"], item["value"]) for item in items))
+
+
+def _csr(text: str | None) -> bytes | None:
+    return None if text is None else decoded(text, "csr")
+
+
+def _digest(csr: bytes | None) -> str | None:
+    return None if csr is None else hashlib.sha256(csr).hexdigest()

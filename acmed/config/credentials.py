@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Whether the keys are there that accounts and zones need, which are sealed, and those that root provides."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
+
+from acmed import paths
+from acmed.config.load import Loaded
+from acmed.config.model import DIRECTORIES, Account, Problem
+from acmed.config.sandbox import UNIT, home_above
+
+
+def problems(loaded: Loaded, sealed: Path) -> list[Problem]:
+    """sealed: the directory of /etc/credstore.encrypted. Its directories may be seen by root alone."""
+    accounts, bindings, dns = (
+        sealed / path.name for path in (paths.ACCOUNT_CREDENTIALS, paths.BINDING_CREDENTIALS, paths.DNS_CREDENTIALS)
+    )
+    configuration = loaded.configuration
+    unbound = [one for one in configuration.accounts.values() if one.external and one.uri is None]
+    keyed = [zone for zone in configuration.zones.values() if zone.key]
+    found = []
+    if configuration.accounts:
+        found += _accounts(loaded, accounts)
+    if unbound:
+        found += _bindings(loaded, bindings, unbound)
+    if keyed:
+        found += _zones(loaded, dns)
+    return [*found, *_provided(loaded)]
+
+
+def _accounts(loaded: Loaded, directory: Path) -> list[Problem]:
+    there = _sizes(directory, "whether each account has a key")
+    if isinstance(there, Problem):
+        return [there]
+    found = []
+    for account in loaded.configuration.accounts.values():
+        if fault := _fault(there, directory, account.name):
+            place = loaded.tables.account[account.name].place
+            path = quote(str(directory / account.name))
+            hint = (
+                "make an account with a new key, or seal the key that you have (PKCS#8 in PEM format):\n"
+                f"{_add(account)}\nsystemd-creds encrypt --name=account_{account.name} KEY.pem {path}"
+            )
+            found.append(place.problem(f"account '{account.name}' has no key: {fault}", hint))
+    return found
+
+
+def _bindings(loaded: Loaded, directory: Path, unbound: list[Account]) -> list[Problem]:
+    """HMAC keys of accounts that are not registered yet: they are of no use afterwards."""
+    there = _sizes(directory, "whether each account with 'eab-key-id' has its HMAC key")
+    if isinstance(there, Problem):
+        return [there]
+    found = []
+    for account in unbound:
+        if fault := _fault(there, directory, account.name):
+            place = loaded.tables.account[account.name].places["eab-key-id"]
+            message = f"account '{account.name}' has no HMAC key for its binding: {fault}"
+            found.append(place.problem(message, f"register it with the key that the CA gave:\n{_add(account)}"))
+    return found
+
+
+def _zones(loaded: Loaded, directory: Path) -> list[Problem]:
+    there = _sizes(directory, "whether each [zone] has its key")
+    if isinstance(there, Problem):
+        return [there]
+    found = []
+    for zone in loaded.configuration.zones.values():
+        if zone.key and (fault := _fault(there, directory, zone.key)):
+            place = loaded.tables.zone[zone.name].places["key"]
+            path = quote(str(directory / zone.key))
+            hint = (
+                "seal the file with the key, as tsig-keygen(8) writes it:\n"
+                f"systemd-creds encrypt --name=tsig_{zone.key} KEY.conf {path}"
+            )
+            found.append(place.problem(f"zone {zone.name} has no key '{zone.key}': {fault}", hint))
+    return found
+
+
+def _provided(loaded: Loaded) -> Iterator[Problem]:
+    """key-file of certificates."""
+    for certificate in loaded.configuration.certificates.values():
+        path = certificate.key_file
+        if path is None:
+            continue
+        place = loaded.tables.certificate[certificate.name].places["key-file"]
+        if home := home_above(path):
+            message = f"the key {path} is in {home}, which {UNIT} does not see"
+            yield place.problem(message, "keep it in a directory such as /etc/ssl/private")
+            continue
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            yield place.problem(f"the key {path} is not there")
+        except OSError as error:
+            message = f"{path} is not checked: {error.strerror}"
+            yield Problem(place.path, place.line, message, "check as root", note=True)
+        else:
+            if not stat.S_ISREG(status.st_mode):
+                yield place.problem(f"{path} is not a plain file")
+            elif status.st_uid != 0:
+                yield place.problem(f"the key {path} does not belong to root", f"chown root {quote(str(path))}")
+            elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_IROTH):
+                message = f"the key {path} may be read by all, or written by others than root"
+                yield place.problem(message, f"chmod 0600 {quote(str(path))}")
+
+
+def _sizes(directory: Path, what: str) -> dict[str, int] | Problem:
+    """The files with their sizes, or a note that this caller cannot know what."""
+    try:
+        return {path.name: path.stat().st_size for path in directory.iterdir()}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        return Problem(directory, 0, f"{what} is not checked: {error.strerror}", "check as root", note=True)
+
+
+def _fault(there: dict[str, int], directory: Path, name: str) -> str:
+    if name not in there:
+        return f"{directory / name} is missing"
+    return "" if there[name] else f"{directory / name} is empty"
+
+
+def _add(account: Account) -> str:
+    """The command that makes the account."""
+    short = {url: name for name, url in DIRECTORIES.items()}
+    contact = "".join(f" --contact {quote(url.removeprefix('mailto:'))}" for url in account.contact)
+    ca_file = f" --ca-file {quote(str(account.ca_file))}" if account.ca_file else ""
+    binding = ""
+    if account.external:
+        binding = f" --eab-key-id {quote(account.external.key_id)} --eab-hmac-file FILE"
+        binding += f" --eab-algorithm {account.external.algorithm}"
+    return (
+        f"acmectl account add {account.name} --directory {quote(short.get(account.directory, account.directory))}"
+        f"{contact}{ca_file}{binding} --agree-tos"
+    )

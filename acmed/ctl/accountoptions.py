@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The options of the commands about accounts."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from acmed.ctl import arguments
+
+
+def add(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "account",
+        nargs="?",
+        metavar="ACCOUNT",
+        type=arguments.name,
+        default="default",
+        help="its name (default: default)",
+    )
+    parser.add_argument(
+        "--directory",
+        required=True,
+        metavar="URL",
+        type=arguments.directory,
+        help=f"the CA's directory: a URL, or {' or '.join(arguments.DIRECTORIES)}",
+    )
+    contact(parser, "a mail address for the CA")
+    parser.add_argument(
+        "--agree-tos",
+        action="store_true",
+        help="you agree to the CA's terms of service; without it they are shown, and asked about on a terminal",
+    )
+    parser.add_argument(
+        "--ca-file", metavar="FILE", type=Path, help="certificates (PEM) that the CA's HTTPS is checked against"
+    )
+    parser.add_argument(
+        "--eab-key-id", metavar="ID", help="the key id for an external account binding, where the CA wants one"
+    )
+    parser.add_argument(
+        "--eab-hmac-file", metavar="FILE", type=Path, help='a file with its HMAC key (base64url); "-": standard input'
+    )
+    parser.add_argument(
+        "--eab-algorithm",
+        choices=arguments.EAB_ALGORITHMS,
+        default=arguments.EAB_ALGORITHMS[0],
+        metavar="ALG",
+        help=f"{', '.join(arguments.EAB_ALGORITHMS)} (default: {arguments.EAB_ALGORITHMS[0]})",
+    )
+    key_type(parser, "the type of the account's key")
+
+
+def update(parser: ArgumentParser) -> None:
+    account(parser)
+    contact(parser, "a mail address for the CA, in place of those before")
+    parser.add_argument("--no-contact", action="store_true", help="leave no mail address with the CA")
+
+
+def rollover(parser: ArgumentParser) -> None:
+    account(parser)
+    key_type(parser, "the type of the new key")
+
+
+def account(parser: ArgumentParser) -> None:
+    """An account that is there."""
+    parser.add_argument("account", nargs="?", metavar="ACCOUNT", type=arguments.name, help="default: the default one")
+
+
+def contact(parser: ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--contact",
+        action="append",
+        metavar="MAIL",
+        type=arguments.contact,
+        help=f"{what}; may be given more than once",
+    )
+
+
+def key_type(parser: ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--key-type", metavar="TYPE", choices=arguments.KEY_TYPES, help=f"{what}: {', '.join(arguments.KEY_TYPES)}"
+    )

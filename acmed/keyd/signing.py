@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""org.acmed.Key, for acme-clientd: signatures for what policy.py allows."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from acmed.config import Account
+from acmed.keyd import audit, binding, jws
+from acmed.keyd.credentials import Credentials
+from acmed.keyd.keys import Key
+from acmed.keyd.permits import Permits
+from acmed.keyd.policy import Refused, allow
+from acmed.keyd.request import KeyChange, Lookup, NewAccount, NotUnderstood, Request, understand
+from acmed.varlink import Call, VarlinkError
+
+_NONCE = re.compile(r"[A-Za-z0-9_-]{1,512}")
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Who asks for a signature, for which account, and what the header is to say."""
+
+    peer: Call
+    account: Account
+    url: str
+    nonce: str
+
+
+class KeyService:
+    """Answers org.acmed.Key."""
+
+    def __init__(self, accounts: Mapping[str, Account], credentials: Credentials, permits: Permits) -> None:
+        self._accounts = accounts
+        self._credentials = credentials
+        self._permits = permits
+
+    async def get_account(self, _: Call, account: str) -> Answer:
+        configured, key = self._find(account)
+        return {
+            "jwk": key.jwk,
+            "thumbprint": key.thumbprint,
+            "algorithm": key.algorithm,
+            "uri": configured.uri,
+        }
+
+    async def sign(self, peer: Call, account: str, url: str, nonce: str, payload: str) -> Answer:
+        configured, key = self._find(account)
+        asked = _Asked(peer, configured, url, nonce)
+        try:
+            body = jws.decode(payload)
+            request = understand(body)
+        except (NotUnderstood, jws.NotBase64Url) as error:
+            raise _refusal(asked, None, str(error)) from error
+        if isinstance(request, NewAccount):
+            return self._new_account(asked, request, body, key)
+        rule = self._allow(asked, request, body)
+        return _answer(asked, request, rule, key, _by_kid(asked, key), payload)
+
+    async def sign_lookup(self, peer: Call, account: str, url: str, nonce: str, next: bool) -> Answer:
+        configured, key = self._find(account)
+        if next:
+            key = self._next_key(account)
+        asked, request = _Asked(peer, configured, url, nonce), Lookup(next)
+        rule = self._allow(asked, request, b"")
+        return _answer(asked, request, rule, key, _by_jwk(asked, key), jws.encode(b'{"onlyReturnExisting":true}'))
+
+    async def sign_key_change(self, peer: Call, account: str, url: str, nonce: str) -> Answer:
+        configured, key = self._find(account)
+        following = self._next_key(account)
+        asked, request = _Asked(peer, configured, url, nonce), KeyChange(following.thumbprint)
+        rule = self._allow(asked, request, f"{key.thumbprint} {following.thumbprint}".encode())
+        header = jws.protected_header(following.algorithm, None, url, jwk=following.jwk)
+        change = jws.encode(jws.compact({"account": configured.uri, "oldKey": key.jwk}))
+        inner = jws.encode(jws.compact(_signed(following, header, change)))
+        return _answer(asked, request, rule, key, _by_kid(asked, key), inner)
+
+    def _new_account(self, asked: _Asked, request: NewAccount, body: bytes, key: Key) -> Answer:
+        secret = self._binding(asked.account)
+        rule = self._allow(asked, request, body)
+        if asked.account.external is not None and secret is not None:
+            bound = binding.bind(secret, asked.account.external, asked.url, key.jwk)
+            members = {"termsOfServiceAgreed": True, "contact": request.contact, "externalAccountBinding": bound}
+            body = jws.compact(members)
+        return _answer(asked, request, rule, key, _by_jwk(asked, key), jws.encode(body))
+
+    def _find(self, name: str) -> tuple[Account, Key]:
+        account = self._accounts.get(name)
+        if account is None:
+            raise VarlinkError("org.acmed.Key.UnknownAccount", account=name)
+        key = self._credentials.keys.get(name)
+        if key is None:
+            raise _unavailable(name, f"no usable key for it; run acmectl account add {name} or see its journal")
+        return account, key
+
+    def _next_key(self, name: str) -> Key:
+        key = self._credentials.next_keys.get(name)
+        if key is None:
+            raise _unavailable(
+                name, f"no key that is to follow; run acmectl account rollover {name} or see its journal"
+            )
+        return key
+
+    def _binding(self, account: Account) -> bytes | None:
+        """The HMAC key of an account that is to be bound. Raises KeyUnavailable."""
+        if account.external is None:
+            return None
+        if account.name not in self._credentials.bindings:
+            what = (
+                f"no usable HMAC key for its external account binding {account.external.key_id!r}; run acmectl account "
+                f"add {account.name} with --eab-key-id and --eab-hmac-file, or see its journal"
+            )
+            raise _unavailable(account.name, what)
+        return self._credentials.bindings[account.name]
+
+    def _allow(self, asked: _Asked, request: Request, body: bytes) -> str:
+        """The rule by which it is signed. Raises NotPermitted."""
+        try:
+            if not _NONCE.fullmatch(asked.nonce):
+                raise NotUnderstood("a nonce is base64url (RFC 8555 section 6.5.1)")
+            return allow(request, asked.url, body, asked.account, self._permits)
+        except (NotUnderstood, Refused) as error:
+            raise _refusal(asked, request, str(error)) from error
+
+
+def _by_kid(asked: _Asked, key: Key) -> str:
+    return jws.protected_header(key.algorithm, asked.nonce, asked.url, kid=asked.account.uri)
+
+
+def _by_jwk(asked: _Asked, key: Key) -> str:
+    return jws.protected_header(key.algorithm, asked.nonce, asked.url, jwk=key.jwk)
+
+
+def _answer(asked: _Asked, request: Request, rule: str, key: Key, protected: str, payload: str) -> Answer:
+    signed = _signed(key, protected, payload)
+    audit.signed(asked.peer, asked.account.name, asked.url, request, rule)
+    return signed
+
+
+def _signed(key: Key, protected: str, payload: str) -> dict[str, str]:
+    return jws.flattened(protected, payload, key.sign(f"{protected}.{payload}".encode()))
+
+
+def _refusal(asked: _Asked, request: Request | None, rule: str) -> VarlinkError:
+    audit.refused(asked.peer, asked.account.name, asked.url, request, rule)
+    return VarlinkError("org.acmed.Key.NotPermitted", account=asked.account.name, rule=rule)
+
+
+def _unavailable(account: str, what: str) -> VarlinkError:
+    return VarlinkError("org.acmed.Key.KeyUnavailable", account=account, reason=f"acme-keyd has {what}")

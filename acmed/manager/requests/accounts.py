@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Requests about accounts, and about names that an account has validated without a certificate."""
+
+from collections.abc import Mapping
+
+from acmed.bus import Variant
+from acmed.bus.server import Call
+from acmed.config import Account
+from acmed.config.model import KeyType
+from acmed.manager import authority, jobs, options
+from acmed.manager.authorize import subject
+from acmed.manager.jobs import Job, Kind
+from acmed.manager.requests.desk import Desk, listed
+
+_ADD = {
+    "directory": "s",
+    "contact": "as",
+    "agree-tos": "b",
+    "ca-pem": "s",
+    "key-type": "s",
+    "eab-key-id": "s",
+    "eab-hmac": "s",
+    "eab-algorithm": "s",
+}
+# In place of the one in polkit/org.acmed1.policy, which is about a certificate.
+_MESSAGE = "Authentication is required to have $(identifiers) validated for the account $(account)"
+
+
+class Accounts:
+    """Each is done with one account at a time."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def add(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
+        """Makes an account, or has the CA find it by its key where it is there already."""
+        desk, values = self._desk, options.read(given, _ADD)
+        binding, name = options.binding(values), options.name(name or "default")
+        is_new = name not in desk.catalogue.configuration.accounts
+        wanted = options.account_request(values, is_new)
+        desk.queue.check_free(name, Kind.ACCOUNT)
+        uid = await desk.authority.check(
+            call, authority.MANAGE_ACCOUNTS, account=name, directory=wanted.directory, key_type=wanted.key_type
+        )
+        with desk.queue.hold(name, Kind.ACCOUNT) as number:
+            if binding:
+                # It is a secret, and so it goes where secrets are kept before anything of this is remembered here.
+                await desk.tools.daemons.priv(
+                    "SealBinding",
+                    job=number,
+                    account=name,
+                    directory=wanted.directory,
+                    keyId=binding.key_id,
+                    hmacKey=values["eab-hmac"],
+                    algorithm=binding.algorithm,
+                )
+            return desk.start(number, jobs.ACCOUNT, name, uid, account=wanted)
+
+    async def update(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
+        """Gives the CA other contacts."""
+        values = options.read(given, {"contact": "as"})
+        if "contact" not in values:
+            raise options.invalid("The option 'contact' is missing: mail addresses, or none")
+        return await self._change(call, name, jobs.UPDATE_ACCOUNT, contact=options.contacts(values["contact"]))
+
+    async def deactivate(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
+        """Ends an account at its CA."""
+        options.read(given, {})
+        return await self._change(call, name, jobs.DEACTIVATE_ACCOUNT)
+
+    async def rollover(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
+        """Gives an account another key."""
+        values = options.read(given, {"key-type": "s"})
+        key_type = options.key_type(values.get("key-type", KeyType.ECDSA_P256)).value
+        return await self._change(call, name, jobs.ROLLOVER_KEY, key_type=key_type)
+
+    async def authorize(self, call: Call, texts: list[str], given: Mapping[str, Variant]) -> Job:
+        """Has names validated, and gets no certificate."""
+        desk, values = self._desk, options.read(given, {"account": "s"})
+        identifiers = options.identifiers(texts)
+        if not identifiers:
+            raise options.invalid("No identifiers: what is to be authorized?")
+        account = desk.account(values.get("account")).name
+        name = subject(account, identifiers)
+        desk.queue.check_free(name, Kind.AUTHORIZATION)
+        uid = await desk.authority.check(
+            call, authority.ORDER, message=_MESSAGE, identifiers=listed(identifiers), account=account
+        )
+        desk.account(account)
+        with desk.queue.hold(name, Kind.AUTHORIZATION) as number:
+            wanted = tuple(map(str, identifiers))
+            return desk.start(number, jobs.AUTHORIZE, name, uid, account_name=account, identifiers=wanted)
+
+    async def _change(self, call: Call, name: str, kind: str, **more: object) -> Job:
+        desk = self._desk
+        account = self._registered(name)
+        details = {"account": name, "directory": account.directory}
+        if "key_type" in more:
+            details["key_type"] = str(more["key_type"])
+        uid = await desk.authority.check(call, authority.MANAGE_ACCOUNTS, **details)
+        self._registered(name)
+        with desk.queue.hold(name, Kind.ACCOUNT) as number:
+            return desk.start(number, kind, name, uid, **more)
+
+    def _registered(self, name: str) -> Account:
+        account = self._desk.account(name)
+        self._desk.queue.check_free(name, Kind.ACCOUNT)
+        if account.uri is None:
+            raise options.unregistered(name)
+        return account

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Requests about certificates that there are, but for their revocation."""
+
+from collections.abc import Mapping
+
+from acmed.bus import Variant
+from acmed.bus.server import Call
+from acmed.manager import authority, clock, errors, jobs, options, preflight, records
+from acmed.manager.due import Due
+from acmed.manager.errors import Failure
+from acmed.manager.jobs import Job
+from acmed.manager.preflight import Finding
+from acmed.manager.records import Record
+from acmed.manager.requests.desk import Desk, listed
+from acmed.manager.validation import drop_order
+
+
+class Certificates:
+    """Renewal, and what else is asked for by a certificate's name."""
+
+    def __init__(self, desk: Desk, due: Due) -> None:
+        self._desk = desk
+        self._due = due
+
+    async def renew(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
+        """Renews a certificate; where it is not due, puts its files back that are damaged, or delivers it to a service
+        that has not got it.
+        """
+        values = options.read(given, {"force": "b", "new-key": "b"})
+        force, desk = values.get("force", False), self._desk
+        self._plan_renewal(name, force)
+        uid = await desk.authority.check(call, authority.RENEW, force=str(force).lower(), **desk.details(name))
+        kind = self._plan_renewal(name, force)
+        with desk.queue.hold(name) as number:
+            desk.catalogue.wanted(name)
+            new_key = values.get("new-key", False) or desk.catalogue.status(name).needs_new_key
+            return desk.begin(number, kind, name, uid, new_key=new_key)
+
+    async def renew_due(self, call: Call) -> list[Job]:
+        """What the timer calls: all that there is to do, and the jobs that were interrupted."""
+        due, perhaps = self._due.certificates()
+        accounts = self._due.authorizations(clock.now())
+        # What falls due meanwhile was not asked about.
+        names = sorted({*due, *perhaps})
+        identifiers = sorted({str(one) for account in accounts for one in account.authorize})
+        uid = await self._desk.authority.check(
+            call, authority.RENEW, certificate=listed(names), identifiers=listed(identifiers), force="false"
+        )
+        self._due.look()
+        started = [job for job in self._desk.queue.jobs if job.resumed]
+        started += self._due.start(due, uid)
+        started += [job for account in accounts if (job := self._due.authorize(account.name, uid))]
+        await self._due.poll(perhaps)
+        return started + self._due.start([name for name in perhaps if name not in due], uid)
+
+    async def restore(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
+        """Puts published files back that are missing or were changed."""
+        desk = self._desk
+        options.read(given, {})
+        desk.check_known(name)
+        uid = await desk.authority.check(call, authority.RENEW, **desk.details(name))
+        desk.check_known(name)
+        with desk.queue.hold(name) as number:
+            return desk.begin(number, jobs.RESTORE, name, uid)
+
+    async def check(self, call: Call, name: str, given: Mapping[str, Variant]) -> list[Finding]:
+        """Whether an order would succeed. Others are asked, and so it is not for everybody."""
+        desk = self._desk
+        options.read(given, {})
+        desk.catalogue.configured(name)
+        await desk.authority.check(call, authority.RENEW, **desk.details(name))
+        certificate = desk.catalogue.configured(name)
+        return await preflight.findings(desk.tools, certificate, desk.account(certificate.account))
+
+    async def records(self, name: str, given: Mapping[str, Variant]) -> list[Record]:
+        """What is to be published in DNS, once and for all."""
+        options.read(given, {})
+        return await records.lasting(self._desk.tools, self._desk.catalogue.configured(name))
+
+    async def forget(self, call: Call, name: str) -> None:
+        """Ends the management of a certificate. Its files stay."""
+        desk = self._desk
+        desk.check_known(name)
+        await desk.authority.check(call, authority.CONFIGURE, **desk.details(name))
+        desk.check_known(name)
+        with desk.queue.hold(name) as number:
+            await desk.tools.daemons.priv("Forget", job=number, certificate=name)
+            desk.catalogue.forget(name)
+            desk.catalogue.reload()
+            await drop_order(desk.tools.daemons, number, name)
+
+    def _plan_renewal(self, name: str, force: bool) -> str:
+        """The type of the job that Renew starts."""
+        desk = self._desk
+        desk.catalogue.configured(name)
+        desk.queue.check_free(name)
+        status = desk.catalogue.status(name)
+        if status.unreadable:
+            raise Failure(errors.INSTALL_FAILED, status.unreadable)
+        if force:
+            return jobs.RENEW
+        if status.damaged and not status.revoked:
+            return jobs.RESTORE
+        if status.is_due(clock.now()):
+            return jobs.RENEW
+        if status.undelivered:
+            return jobs.DELIVER
+        raise Failure(errors.NOT_DUE, f"'{name}' is to be renewed at {clock.text(status.renew_at)}, not before")

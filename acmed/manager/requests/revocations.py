@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Revoke and RevokeOther"""
+
+import base64
+from collections.abc import Mapping
+
+from acmed.bus import Variant
+from acmed.bus.server import Call
+from acmed.manager import authority, jobs, options
+from acmed.manager.jobs import Job, Kind
+from acmed.manager.requests import foreign
+from acmed.manager.requests.desk import Desk, listed
+from acmed.reasons import REASONS
+
+# In place of the one in polkit/org.acmed1.policy, which is about a certificate with a name.
+_MESSAGE = "Authentication is required to revoke a certificate for $(identifiers), which is not managed here"
+
+
+class Revocations:
+    """The requests to end what cannot be taken back."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def revoke(self, call: Call, name: str, reason: int, given: Mapping[str, Variant]) -> Job:
+        """Revokes what is installed, and has it replaced."""
+        desk, values = self._desk, options.read(given, {"replace": "b", "certificate-key": "b"})
+        word = _reason(reason)
+        desk.check_issued(name)
+        uid = await desk.authority.check(call, authority.REVOKE, reason=word, **desk.details(name))
+        desk.check_issued(name)
+        with desk.queue.hold(name) as number:
+            return desk.begin(
+                number,
+                jobs.REVOKE,
+                name,
+                uid,
+                reason=reason,
+                replace=values.get("replace", True),
+                certificate_key=values.get("certificate-key", False),
+            )
+
+    async def revoke_other(self, call: Call, der: bytes, reason: int, given: Mapping[str, Variant]) -> Job:
+        """Revokes a certificate that may not be ours, as an account that has authorizations for its names."""
+        desk, values = self._desk, options.read(given, {"account": "s"})
+        word, identifiers, name = _reason(reason), foreign.certificate(der), foreign.digest(der)
+        account = desk.account(values.get("account")).name
+        desk.queue.check_free(name, Kind.FOREIGN)
+        uid = await desk.authority.check(
+            call,
+            authority.REVOKE,
+            message=_MESSAGE,
+            certificate=name,
+            identifiers=listed(identifiers),
+            account=account,
+            reason=word,
+        )
+        desk.account(account)
+        with desk.queue.hold(name, Kind.FOREIGN) as number:
+            encoded = base64.b64encode(der).decode()
+            return desk.start(number, jobs.REVOKE, name, uid, reason=reason, der=encoded, account_name=account)
+
+
+def _reason(number: int) -> str:
+    if number not in REASONS:
+        known = ", ".join(f"{number} ({text})" for number, text in REASONS.items())
+        raise options.invalid(f"There is no reason {number} that a CA accepts; those that it does are {known}")
+    return REASONS[number]

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Notices to people of what went wrong."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from acmed import journal
+from acmed.bus import BusLost, DBusError
+from acmed.privd import lookup, notify, pid1
+from acmed.privd.handlers.turns import Answer, Turns
+from acmed.privd.refusal import invalid_parameter, refusal
+from acmed.varlink import Call, VarlinkError
+
+
+class Notices(Turns):
+    """The method that tells people."""
+
+    async def notify(self, _: Call, job: int, certificate: str, event: str, message: str) -> Answer:
+        lookup.checked_name(certificate, "certificate")
+        if event not in notify.EVENTS:
+            raise invalid_parameter("event")
+        configured = self._places.configuration().notify
+        if configured.hook is None and configured.mail is None:
+            return {}
+        with journal.fields(job=job, certificate=certificate):
+            problems = await self._tell(configured.hook, configured.mail, event, certificate, message)
+            for problem in problems:
+                journal.error("Nobody was told that %s %s: %s", certificate, notify.EVENTS[event], problem)
+        if problems:
+            raise refusal("HookFailed", message="; ".join(problems))
+        return {}
+
+    async def _tell(
+        self, hook: str | None, address: str | None, event: str, certificate: str, message: str
+    ) -> list[str]:
+        """By both at once; the answer is what went wrong."""
+        try:
+            async with pid1.connected() as manager:
+                notices: list[Coroutine[Any, Any, None]] = []
+                if hook is not None:
+                    notices.append(notify.by_hook(self._places, manager, hook, event, certificate, message))
+                if address is not None:
+                    notices.append(notify.by_mail(manager, address, event, certificate, message))
+                outcomes = await asyncio.gather(*map(_outcome, notices))
+        except (DBusError, BusLost) as error:
+            return [f"PID 1 cannot be asked: {error}"]
+        return [outcome for outcome in outcomes if outcome]
+
+
+async def _outcome(notice: Coroutine[Any, Any, None]) -> str:
+    try:
+        await notice
+    except VarlinkError as error:
+        return str(error.parameters.get("message", error))
+    except (DBusError, BusLost) as error:
+        return f"PID 1 cannot do it: {error}"
+    except TimeoutError:
+        return "PID 1 was not done in time"
+    return ""

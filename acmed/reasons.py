@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Why a certificate is revoked."""
+
+# RFC 5280 section 5.3.1, those that a subscriber may give: what else there is, is about CAs, attribute certificates
+# and holds, or for the CA to find (CA/Browser Forum Baseline Requirements, section 7.2.2).
+REASONS = {0: "unspecified", 1: "keyCompromise", 3: "affiliationChanged", 4: "superseded", 5: "cessationOfOperation"}
+KEY_COMPROMISE = 1

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Accounts: made, changed, given another key, ended."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acmed.bus import DBusError, Variant
+from acmed.varlink import VarlinkError
+from tests.bus.rig import ACCOUNT, ROOT, Rig, rig
+
+_PATH = "/org/acmed1/account/second"
+_DIRECTORY = "https://ca.example/directory"
+_GOOD = {"directory": Variant("s", _DIRECTORY), "agree-tos": Variant("b", True)}
+_SECRET = "c2VjcmV0LW9mLXRoZS1DQQ"
+
+
+def _acme(kind: str, detail: str, status: int = 403) -> VarlinkError:
+    return VarlinkError(
+        "org.acmed.Client.Acme", type=kind, detail=detail, status=status, retryAfter=None, final=True, subproblems=[]
+    )
+
+
+async def _add(it: Rig, name: str = "second", **options: Variant) -> int:
+    given = {key.replace("_", "-"): value for key, value in options.items()}
+    number, _ = await it.caller.manager("AddAccount", "sa{sv}", name, given)
+    return int(number)
+
+
+async def _change(it: Rig, method: str, **options: Variant) -> int:
+    given = {key.replace("_", "-"): value for key, value in options.items()}
+    number, _ = await it.caller.call(_PATH, ACCOUNT, method, "a{sv}", given)
+    return int(number)
+
+
+def _errors(it: Rig, number: int) -> list[Any]:
+    return [
+        signal.body[1]["Error"].value
+        for signal in it.caller.signals
+        if signal.path == f"{ROOT}/job/_{number}" and signal.member == "PropertiesChanged" and "Error" in signal.body[1]
+    ]
+
+
+def _configure(it: Rig) -> None:
+    it.privd.configure_account("second", _DIRECTORY, "https://ca.example/account/2")
+
+
+def test_new_account(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.terms = "https://ca.example/terms"
+            number = await _add(it, **_GOOD, contact=Variant("as", ["admin@example.com", "mailto:admin@example.com"]))
+            assert await it.caller.result(number) == "done"
+            (made,) = it.privd.given("NewAccount")
+            assert (made["contact"], made["key_type"], made["ca_pem"]) == (
+                ["mailto:admin@example.com"],
+                "ecdsa-p256",
+                None,
+            )
+            values = await it.caller.properties(_PATH, ACCOUNT)
+            assert values["URI"] == "https://ca.example/account/1"
+            assert (values["Status"], values["TermsOfService"]) == ("valid", "https://ca.example/terms")
+
+    asyncio.run(run())
+
+
+def test_account_that_the_ca_refuses(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.errors["Register"] = _acme("invalidContact", "no such domain")
+            number = await _add(it, **_GOOD)
+            assert await it.caller.result(number) == "failed"
+            ((name, message),) = _errors(it, number)
+            assert name == "org.acmed1.AcmeError.invalidContact"
+            assert message.startswith("no such domain")
+
+    asyncio.run(run())
+
+
+def test_terms_that_nobody_agreed_to(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.terms = "https://ca.example/terms"
+            number = await _add(it, directory=Variant("s", _DIRECTORY))
+            assert await it.caller.result(number) == "failed"
+            ((name, message),) = _errors(it, number)
+            assert name == "org.acmed1.Error.TermsNotAgreed"
+            assert "https://ca.example/terms" in message
+            assert "Register" not in it.clientd.called
+            # Nothing is left of it.
+            assert it.privd.called == ["NewAccount", "RetireAccount"]
+            with pytest.raises(DBusError):
+                await it.caller.properties(_PATH, ACCOUNT)
+
+    asyncio.run(run())
+
+
+def test_account_that_was_there_stays_whatever_is_agreed_to(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.terms = "https://ca.example/terms"
+            _configure(it)
+            number = await _add(it, directory=Variant("s", _DIRECTORY), agree_tos=Variant("b", False))
+            assert await it.caller.result(number) == "failed"
+            assert [name for name, _ in _errors(it, number)] == ["org.acmed1.Error.TermsNotAgreed"]
+            assert "RetireAccount" not in it.privd.called
+            assert (await it.caller.properties(_PATH, ACCOUNT))["URI"] == "https://ca.example/account/2"
+
+    asyncio.run(run())
+
+
+def test_ca_without_terms(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            assert await it.caller.result(await _add(it, directory=Variant("s", _DIRECTORY))) == "done"
+
+    asyncio.run(run())
+
+
+def test_secret_of_a_binding_goes_to_privd_and_nowhere_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            log = "/org/freedesktop/LogControl1", "org.freedesktop.LogControl1"
+            level = Variant("s", "debug")
+            await it.caller.call(log[0], "org.freedesktop.DBus.Properties", "Set", "ssv", log[1], "LogLevel", level)
+            gate = it.privd.gate("NewAccount")
+            number = await _add(
+                it, **_GOOD, eab_key_id=Variant("s", "kid-1"), eab_hmac=Variant("s", _SECRET),
+                eab_algorithm=Variant("s", "HS384"),
+            )  # fmt: skip
+            (sealed,) = it.privd.given("SealBinding")
+            assert sealed == {
+                "job": number,
+                "account": "second",
+                "directory": _DIRECTORY,
+                "key_id": "kid-1",
+                "hmac_key": _SECRET,
+                "algorithm": "HS384",
+            }
+            await it.privd.reached["NewAccount"].wait()
+            kept = [path.read_text() for path in it.places.state.rglob("*") if path.is_file()]
+            assert any('"second"' in content for content in kept)
+            assert not any(_SECRET in content for content in kept)
+            values = await it.caller.properties(f"{ROOT}/job/_{number}", "org.acmed1.Job")
+            assert _SECRET not in str(values)
+            gate.set()
+            assert await it.caller.result(number) == "done"
+            assert it.privd.called[:2] == ["SealBinding", "NewAccount"]
+            assert not any(_SECRET in str(signal) for signal in it.caller.signals)
+            await it.caller.call(
+                log[0], "org.freedesktop.DBus.Properties", "Set", "ssv", log[1], "LogLevel", Variant("s", "info")
+            )
+
+    asyncio.run(run())
+    assert _SECRET not in "".join(capfd.readouterr())
+
+
+def test_binding_that_cannot_be_sealed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.errors["SealBinding"] = VarlinkError(
+                "org.acmed.Priv.KeyUnavailable", account="second", reason="no TPM"
+            )
+            with pytest.raises(DBusError) as refused:
+                await _add(it, **_GOOD, eab_key_id=Variant("s", "kid-1"), eab_hmac=Variant("s", _SECRET))
+            assert refused.value.name == "org.acmed1.Error.KeyUnavailable"
+            assert await it.caller.manager("ListJobs") == [[]]
+
+    asyncio.run(run())
+
+
+def test_contacts(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            number = await _change(it, "Update", contact=Variant("as", ["new@example.com"]))
+            assert await it.caller.result(number) == "done"
+            contact = ["mailto:new@example.com"]
+            permits = [(given["operation"], given["contact"]) for given in it.privd.given("PermitAccount")]
+            assert permits == [("update", contact), ("read", [])]
+            assert [given["contact"] for given in it.clientd.given("UpdateAccount")] == [contact]
+            values = await it.caller.properties(_PATH, ACCOUNT)
+            assert (values["Contact"], values["Status"]) == (contact, "valid")
+
+    asyncio.run(run())
+
+
+def test_contacts_are_changed_although_the_ca_does_not_tell(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            it.clientd.errors["ReadAccount"] = _acme("serverInternal", "no", 500)
+            number = await _change(it, "Update", contact=Variant("as", ["new@example.com"]))
+            assert await it.caller.result(number) == "done"
+            assert (await it.caller.properties(_PATH, ACCOUNT))["Status"] == ""
+
+    asyncio.run(run())
+
+
+def test_contacts_that_the_ca_refuses_are_not_remembered(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            it.clientd.errors["UpdateAccount"] = _acme("invalidContact", "no")
+            assert await it.caller.result(await _change(it, "Update", contact=Variant("as", []))) == "failed"
+            assert "SetContact" not in it.privd.called
+
+    asyncio.run(run())
+
+
+def test_end_of_an_account(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            assert await it.caller.result(await _change(it, "Deactivate")) == "done"
+            assert [given["operation"] for given in it.privd.given("PermitAccount")] == ["deactivate"]
+            assert it.clientd.called == ["DeactivateAccount"]
+            assert it.privd.called[-1] == "RetireAccount"
+            assert (await it.caller.until("InterfacesRemoved", _PATH)).body[1] == [ACCOUNT]
+
+    asyncio.run(run())
+
+
+def test_end_of_an_account_that_certificates_need(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            it.privd.errors["PermitAccount"] = VarlinkError(
+                "org.acmed.Priv.InvalidConfiguration", message="account 'second' is used by www.example.com"
+            )
+            number = await _change(it, "Deactivate")
+            assert await it.caller.result(number) == "failed"
+            assert [name for name, _ in _errors(it, number)] == ["org.acmed1.Error.InvalidConfiguration"]
+            assert it.clientd.called == []
+
+    asyncio.run(run())
+
+
+def test_end_that_the_ca_refuses(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            it.clientd.errors["DeactivateAccount"] = _acme("unauthorized", "no", 401)
+            assert await it.caller.result(await _change(it, "Deactivate")) == "failed"
+            assert "RetireAccount" not in it.privd.called
+            assert (await it.caller.properties(_PATH, ACCOUNT))["URI"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("daemon", "method"), [("clientd", "DeactivateAccount"), ("privd", "RetireAccount")])
+def test_end_goes_on_after_sigkill(tmp_path: Path, daemon: str, method: str) -> None:
+    """The CA does not know the account any more when it is asked again."""
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            _configure(it)
+            await it.start_process()
+            peer = it.privd if daemon == "privd" else it.clientd
+            gate = peer.gate(method)
+            number = await _change(it, "Deactivate")
+            async with asyncio.timeout(10):
+                await peer.reached[method].wait()
+            await it.kill()
+            peer.gates.clear()
+            gate.set()
+            it.clientd.errors["DeactivateAccount"] = _acme("unauthorized", "it is deactivated", 401)
+            await it.start_process()
+            assert await it.caller.result(number) == "done"
+            assert not it.privd.account_file("second").exists()
+
+    asyncio.run(run())
+
+
+def test_new_key(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            number = await _change(it, "RolloverKey", key_type=Variant("s", "ecdsa-p384"))
+            assert await it.caller.result(number) == "done"
+            assert it.privd.called == ["NewAccountKey", "AdoptAccountKey"]
+            assert it.clientd.called == ["ChangeKey"]
+            assert [given["key_type"] for given in it.privd.given("NewAccountKey")] == ["ecdsa-p384"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("daemon", "method", "calls"),
+    [
+        ("privd", "NewAccountKey", ["NewAccountKey", "NewAccountKey", "AdoptAccountKey"]),
+        ("clientd", "ChangeKey", ["NewAccountKey", "NewAccountKey", "AdoptAccountKey"]),
+        # The CA has the new key: there must not be another one.
+        ("privd", "AdoptAccountKey", ["NewAccountKey", "AdoptAccountKey", "AdoptAccountKey"]),
+    ],
+)
+def test_new_key_after_sigkill(tmp_path: Path, daemon: str, method: str, calls: list[str]) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            _configure(it)
+            await it.start_process()
+            peer = it.privd if daemon == "privd" else it.clientd
+            gate = peer.gate(method)
+            number = await _change(it, "RolloverKey", key_type=Variant("s", "rsa-3072"))
+            async with asyncio.timeout(10):
+                await peer.reached[method].wait()
+            await it.kill()
+            peer.gates.clear()
+            gate.set()
+            await it.start_process()
+            assert await it.caller.result(number) == "done"
+            assert it.privd.called == calls
+            assert {given["key_type"] for given in it.privd.given("NewAccountKey")} == {"rsa-3072"}
+            assert it.clientd.called.count("ChangeKey") == (2 if method == "ChangeKey" else 1)
+
+    asyncio.run(run())
+
+
+def test_new_key_that_the_ca_refuses_is_not_adopted(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            it.clientd.errors["ChangeKey"] = _acme("badPublicKey", "no")
+            assert await it.caller.result(await _change(it, "RolloverKey")) == "failed"
+            assert it.privd.called == ["NewAccountKey"]
+            # Nothing of it waits for the timer.
+            assert await it.caller.manager("RenewDue", "t", 0) == [[]]
+
+    asyncio.run(run())
+
+
+def test_one_job_at_a_time(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            gate = it.privd.gate("NewAccountKey")
+            number = await _change(it, "RolloverKey")
+            for method in ("RolloverKey", "Deactivate"):
+                with pytest.raises(DBusError) as busy:
+                    await _change(it, method)
+                assert busy.value.name == "org.acmed1.Error.Busy"
+            with pytest.raises(DBusError) as busy:
+                await _add(it, **_GOOD)
+            assert busy.value.name == "org.acmed1.Error.Busy"
+            gate.set()
+            assert await it.caller.result(number) == "done"
+
+    asyncio.run(run())

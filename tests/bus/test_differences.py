@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Configuration that changed after a certificate was ordered."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acmed.bus import Variant
+from acmed.manager.installed import read
+from tests.bus.peers import certificate
+from tests.bus.rig import EVERYBODY, Rig, rig
+
+_NAME = "www.example.com"
+
+
+async def _due(it: Rig) -> list[Any]:
+    (jobs,) = await it.caller.manager("RenewDue", "t", 0)
+    return list(jobs)
+
+
+@pytest.mark.parametrize(
+    ("word", "keys"),
+    [
+        ("key-type", {"key_type": "rsa-2048"}),
+        ("profile", {"profile": "shortlived"}),
+        ("must-staple", {"must_staple": True}),
+        ("common-name", {"common_name": _NAME}),
+        ("account", {"account": "other"}),
+    ],
+)
+def test_difference_is_shown_and_ordered_anew(tmp_path: Path, word: str, keys: dict[str, Any]) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure_account("other", "https://other.example/directory", "https://other.example/1")
+            assert await it.caller.result(await it.caller.order("", _NAME)) == "done"
+            it.privd.configure(_NAME, [_NAME], **({"account": "default"} | keys))
+            values = await it.caller.properties()
+            assert (values["Differences"], values["State"]) == ([word], "due")
+            ((_, number, _),) = await _due(it)
+            assert await it.caller.result(number) == "done"
+            values = await it.caller.properties()
+            assert (values["Differences"], values["State"]) == ([], "valid")
+            assert await _due(it) == []
+
+    asyncio.run(run())
+
+
+def test_names(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            assert await it.caller.result(await it.caller.order("", _NAME)) == "done"
+            it.privd.configure(_NAME, [_NAME, "mail.example.com"])
+            assert (await it.caller.properties())["Differences"] == ["names"]
+
+    asyncio.run(run())
+
+
+def test_order_with_other_options_is_that_of_a_change(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            first = {"profile": Variant("s", "classic"), "validity_days": Variant("u", 30)}
+            assert await it.caller.result(await it.caller.order("", _NAME, **first)) == "done"
+            second = {"challenge": Variant("s", "http-01"), "profile": Variant("s", "")}
+            assert await it.caller.result(await it.caller.order(_NAME, **second)) == "done"
+            one, other = (given["settings"] for given in it.privd.given("Configure"))
+            assert (one["profile"], one["validityDays"], one["challenge"]) == ("classic", 30, None)
+            assert (other["profile"], other["validityDays"], other["challenge"]) == (None, 30, "http-01")
+            values = await it.caller.properties()
+            assert (values["Profile"], values["Challenge"]) == ("", "http-01")
+
+    asyncio.run(run())
+
+
+def test_move_to_an_account_that_was_for_failover(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure_account("other", "https://other.example/directory", "https://other.example/1")
+            number = await it.caller.order("", _NAME, failover=Variant("as", ["other"]))
+            assert await it.caller.result(number) == "done"
+            assert (await it.caller.properties())["Failover"] == ["other"]
+            assert await it.caller.result(await it.caller.order("", _NAME, account=Variant("s", "other"))) == "done"
+            values = await it.caller.properties()
+            assert (values["Account"], values["Failover"]) == ("other", [])
+
+    asyncio.run(run())
+
+
+def test_certificate_of_the_account_for_failover_is_no_difference(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure_account("other", "https://other.example/directory", "https://other.example/1")
+            it.clientd.unreachable.add("default")
+            number = await it.caller.order("", _NAME, failover=Variant("as", ["other"]))
+            assert await it.caller.result(number) == "done"
+            assert (await it.caller.properties())["Differences"] == []
+            # Its CA is the one to ask.
+            await _due(it)
+            assert [given["account"] for given in it.clientd.given("RenewalInfo")] == ["other"]
+
+    asyncio.run(run())
+
+
+def test_key_that_root_replaced(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            key = tmp_path / "own.key"
+            key.write_text("one")
+            it.privd.configure(_NAME, [_NAME], key_file=str(key))
+            assert await it.caller.result(await it.caller.order(_NAME)) == "done"
+            assert await _due(it) == []
+            new = tmp_path / "new.key"
+            new.write_text("two")
+            new.replace(key)
+            assert (await it.caller.properties())["Differences"] == ["key-file"]
+            ((_, number, _),) = await _due(it)
+            assert await it.caller.result(number) == "done"
+            # Out of sight it is as it was.
+            key.unlink()
+            assert (await it.caller.properties())["Differences"] == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("account", ["default", ""])
+def test_state_of_an_older_acmed_orders_nothing_anew(tmp_path: Path, account: str) -> None:
+    """It does not say what a certificate was ordered as."""
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            it.privd.configure(_NAME, [_NAME], key_type="rsa-4096", profile="shortlived", must_staple=True)
+            it.privd.install(_NAME, certificate([_NAME]))
+            found = read(it.places.certificates / _NAME / "cert.pem")
+            assert found
+            directory = it.places.state / "certificates"
+            directory.mkdir(parents=True)
+            state = {
+                "failures": 0, "error_name": "", "error_message": "", "error_time": 0, "retry_at": 0, "revoked": "",
+                "delivered": {}, "delivery_errors": {}, "installed": vars(found) | {"identifiers": [_NAME]},
+                "account": account,
+            }  # fmt: skip
+            (directory / f"{_NAME}.json").write_text(json.dumps(state))
+            await it.start(EVERYBODY)
+            assert await _due(it) == []
+            values = await it.caller.properties()
+            assert (values["Differences"], values["State"]) == ([], "valid")
+            assert not list(directory.glob("*.broken"))
+
+    asyncio.run(run())
+
+
+def test_account_that_an_older_acmed_knew_is_still_held_against(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            it.privd.configure(_NAME, [_NAME], account="default")
+            it.privd.install(_NAME, certificate([_NAME]))
+            directory = it.places.state / "certificates"
+            directory.mkdir(parents=True)
+            (directory / f"{_NAME}.json").write_text(json.dumps({"account": "staging"}))
+            await it.start(EVERYBODY)
+            assert (await it.caller.properties())["Differences"] == ["account"]
+
+    asyncio.run(run())

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What an order may ask for besides names: to replace a certificate (RFC 9773), a profile, and a lifetime."""
+
+from typing import Any
+
+import pytest
+
+from acmed.varlink import VarlinkError
+from tests.unit.clientd import faults
+from tests.unit.clientd.ca_parts import Refusal
+from tests.unit.clientd.conftest import Play
+from tests.unit.clientd.rig import Rig, http01
+
+CERT_ID = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
+NAMES = {"identifiers": [{"type": "dns", "value": "a.example"}]}
+
+
+def test_all_of_it_is_sent(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.resources = {"renewalInfo"}
+        wish: dict[str, Any] = {"profile": "shortlived", "notAfter": "2026-12-01T00:00:00Z", "replaces": CERT_ID}
+        begun = await rig.order(**wish)
+        assert rig.ca.payloads("newOrder") == [NAMES | wish]
+        assert await rig.finalize(http01(begun))
+
+    play(scenario, directory_is_known=False)
+
+
+def test_replaces_is_for_cas_with_renewal_information(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        await rig.order(replaces=CERT_ID)
+        assert rig.ca.payloads("newOrder") == [NAMES]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refusal(409, "alreadyReplaced"),
+        Refusal(409, "malformed"),
+        Refusal(409, "conflict"),
+        Refusal(404, "malformed"),
+        Refusal(400, "malformed"),
+        Refusal(403, "unauthorized"),
+        Refusal(500, "serverInternal", "could not find an order for the given certificate"),
+    ],
+    ids=lambda refusal: f"{refusal.status}-{refusal.kind}",
+)
+def test_a_refused_replacement_is_an_order_like_any_other(play: Play, refusal: Refusal) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.resources = {"renewalInfo"}
+        rig.ca.replaced[CERT_ID] = refusal
+        begun = await rig.order(replaces=CERT_ID, profile="shortlived")
+        assert begun["created"]
+        with_profile = NAMES | {"profile": "shortlived"}
+        assert rig.ca.payloads("newOrder") == [with_profile | {"replaces": CERT_ID}, with_profile]
+        assert await rig.finalize(http01(begun))
+
+    play(scenario, directory_is_known=False)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.refuse(Refusal(429, "rateLimited"), "3600"),
+        faults.refuse(Refusal(503, "serverInternal"), "3600"),
+        faults.refuse(Refusal(400, "rejectedIdentifier")),
+        faults.refuse(Refusal(403, "caa")),
+        faults.refuse(Refusal(403, "userActionRequired")),
+        faults.refuse(Refusal(400, "accountDoesNotExist")),
+        faults.refuse(Refusal(400, "invalidProfile")),
+        faults.page(502),
+    ],
+)
+def test_other_refusals_cost_one_request(play: Play, fault: Any) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.resources = {"renewalInfo"}
+        rig.ca.faults["newOrder"] = [fault]
+        with pytest.raises(VarlinkError):
+            await rig.order(replaces=CERT_ID)
+        assert rig.ca.counts()["newOrder"] == 1
+
+    play(scenario, directory_is_known=False)
+
+
+def test_a_second_refusal_is_the_result(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.resources = {"renewalInfo"}
+        rig.ca.faults["newOrder"] = [faults.refuse(Refusal(400, "malformed", "no notAfter here"))] * 9
+        with pytest.raises(VarlinkError) as caught:
+            await rig.order(replaces=CERT_ID, notAfter="2026-12-01T00:00:00Z")
+        assert caught.value.parameters["detail"] == "no notAfter here"
+        assert rig.ca.counts()["newOrder"] == 2
+
+    play(scenario, directory_is_known=False)
+
+
+def test_an_unknown_profile(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        with pytest.raises(VarlinkError) as caught:
+            await rig.order(profile="shortlivd")
+        parameters = caught.value.parameters
+        assert parameters["type"] == "invalidProfile"
+        assert parameters["detail"] == "profile shortlivd is unknown: this CA has classic, shortlived"
+
+    play(scenario)
+
+
+def test_a_profile_where_there_are_none(play: Play) -> None:
+    """Such a CA would issue whatever it likes."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.edits["directory"] = lambda fields: fields["meta"].pop("profiles")
+        with pytest.raises(VarlinkError) as caught:
+            await rig.order(profile="shortlived")
+        assert caught.value.parameters["type"] == "invalidProfile"
+        assert caught.value.parameters["detail"] == "this CA has no profiles, and 'shortlived' is asked for"
+        assert "newOrder" not in rig.ca.counts()
+
+    play(scenario, directory_is_known=False)
+
+
+def test_an_order_for_another_profile_is_not_resumed(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        first = await rig.order(profile="classic")
+        rig.ca.orders[first["order"]].status = "ready"
+        second = await rig.order(profile="shortlived")
+        assert second["created"]
+        assert second["order"] != first["order"]
+        assert not (await rig.order(profile="shortlived"))["created"]
+
+    play(scenario)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""CAs that take their time."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from acmed.varlink import VarlinkError
+from tests.unit.clientd.ca_parts import Refusal
+from tests.unit.clientd.conftest import Play
+from tests.unit.clientd.faults import refuse
+from tests.unit.clientd.rig import PATIENT, QUICK, Rig, http01
+
+
+def test_a_ca_that_never_validates(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.validation_polls = 10**9
+        begun = await rig.order("a.example")
+        with pytest.raises(VarlinkError) as caught:
+            await rig.finalize(http01(begun))
+        assert caught.value.name == "org.acmed.Client.TimedOut"
+        assert caught.value.parameters["step"] == "challenge"
+        assert "a.example" in caught.value.parameters["message"]
+        rig.ca.validation_polls = 1
+        assert await rig.finalize(http01(begun))
+
+    play(scenario, deadlines=replace(PATIENT, authorization=1))
+
+
+def test_a_ca_that_never_issues(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.issuance_polls = 10**9
+        with pytest.raises(VarlinkError) as caught:
+            await rig.issue()
+        assert caught.value.name == "org.acmed.Client.TimedOut"
+        assert caught.value.parameters["step"] == "finalize"
+        assert "processing" in caught.value.parameters["message"]
+        assert rig.kept()["status"] == "processing"
+        rig.ca.issuance_polls = 1
+        assert await rig.finalize([])
+
+    play(scenario, deadlines=replace(PATIENT, finalize=1))
+
+
+def test_a_wait_beyond_the_deadline_is_not_begun(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.issuance_polls = 10**9
+        rig.ca.headers["order"] = {"Retry-After": "7200"}
+        with pytest.raises(VarlinkError) as caught:
+            await rig.issue()
+        assert caught.value.name == "org.acmed.Client.TimedOut"
+        assert rig.ca.counts()["order"] == 1
+        assert "waiting for the CA (Retry-After 7200 s)" in [step["detail"] for step in rig.steps]
+
+    play(scenario)
+
+
+def test_ready_again_after_finalize(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        answers = [True, True, False]
+
+        def edit(fields: dict[str, Any]) -> None:
+            if answers.pop(0):
+                fields["status"] = "ready"
+                for order in rig.ca.orders.values():
+                    order.status = "ready"
+
+        rig.ca.edits["finalize"] = edit
+        assert await rig.issue()
+        assert rig.ca.counts()["finalize"] == 3
+
+    play(scenario)
+
+
+def test_ready_for_ever_after_finalize(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["finalize"] = [refuse(Refusal(403, "orderNotReady"))] * 99
+        with pytest.raises(VarlinkError) as caught:
+            await rig.issue()
+        assert caught.value.name == "org.acmed.Client.TimedOut"
+        assert rig.ca.counts()["finalize"] == QUICK.finalize_tries
+
+    play(scenario)
+
+
+def test_not_ready_at_first(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["finalize"] = [refuse(Refusal(403, "orderNotReady", "still thinking"))]
+        assert await rig.issue()
+        assert rig.ca.counts()["finalize"] == 2
+
+    play(scenario)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Which account is tried."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from acmed.manager import clock, errors, failover
+from acmed.manager.catalogue import Catalogue
+from acmed.manager.errors import Failure
+from acmed.manager.places import Places
+from acmed.manager.state import Store
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    places = Places(*(tmp_path / name for name in ("etc", "usr", "acme", "state")))
+    (places.etc / "certificates.d").mkdir(parents=True)
+    (places.etc / "acmed.toml").write_text(
+        "".join(
+            f'[account.{name}]\ndirectory = "https://{name}.example/directory"\n' for name in ("one", "two", "three")
+        )
+    )
+    for name, keys in (("www", 'failover = ["two", "three"]\n'), ("mail", "")):
+        (places.etc / "certificates.d" / f"{name}.toml").write_text(
+            f'names = ["{name}.example.com"]\naccount = "one"\n{keys}'
+        )
+    return Catalogue(places, Store(places.state))
+
+
+def test_in_the_configured_order(catalogue: Catalogue) -> None:
+    assert failover.accounts(catalogue, catalogue.configured("www")) == ("one", "two", "three")
+    assert failover.accounts(catalogue, catalogue.configured("mail")) == ("one",)
+
+
+def test_only_the_one_that_was_asked_to_issue(catalogue: Catalogue) -> None:
+    www = catalogue.configured("www")
+    failover.unfinished(catalogue, www, "two")
+    assert failover.accounts(catalogue, www) == ("two",)
+    failover.finished(catalogue, www)
+    assert failover.accounts(catalogue, www) == ("one", "two", "three")
+
+
+@pytest.mark.parametrize("since", [-25 * 60, 5])
+def test_not_for_ever(catalogue: Catalogue, since: int) -> None:
+    """A CA that is gone for good; and a clock that was set back, or a moment from the future."""
+    www = catalogue.configured("www")
+    state = catalogue.status("www").state
+    catalogue.save("www", replace(state, unfinished="two", unfinished_since=clock.now() + since * clock.MINUTE))
+    assert failover.accounts(catalogue, www) == ("one", "two", "three")
+
+
+def test_an_account_that_is_not_configured_any_more(catalogue: Catalogue) -> None:
+    www = catalogue.configured("www")
+    failover.unfinished(catalogue, www, "gone")
+    assert failover.accounts(catalogue, www) == ("one", "two", "three")
+
+
+def test_no_state_is_written_where_there_is_one_account_only(catalogue: Catalogue) -> None:
+    failover.unfinished(catalogue, catalogue.configured("mail"), "one")
+    assert catalogue.status("mail").state.unfinished == ""
+
+
+@pytest.mark.parametrize(("waits", "wait"), [((60, 3600), 60), ((None, 3600), None), ((0, 5), 0)])
+def test_failures_together(waits: tuple[int | None, int | None], wait: int | None) -> None:
+    first = Failure(errors.UNREACHABLE, "no route", waits[0])
+    second = Failure("org.acmed1.AcmeError.rateLimited", "too many", waits[1])
+    assert failover.together([("one", first)]) is first
+    both = failover.together([("one", first), ("two", second)])
+    assert (both.name, both.message, both.retry_after) == (second.name, "one: no route; two: too many", wait)

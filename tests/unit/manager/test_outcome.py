@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is remembered of a job that failed."""
+
+from acmed.manager import errors
+from acmed.manager.clock import DAY, MINUTE, SECOND
+from acmed.manager.errors import Failure
+from acmed.manager.jobs import ORDER
+from acmed.manager.outcome import after
+from acmed.manager.remembered import CertificateState
+
+NOW = 1_800_000_000 * SECOND
+
+
+def test_pauses_grow() -> None:
+    state, pauses = CertificateState(), []
+    for _ in range(5):
+        state = after(state, ORDER, Failure(errors.UNREACHABLE, "down"), NOW)
+        pauses.append(state.retry_at - NOW)
+    assert pauses == [MINUTE, 10 * MINUTE, 100 * MINUTE, DAY, DAY]
+    assert state.failures == 5
+
+
+def test_limit_of_our_own_is_waited_for_and_no_longer() -> None:
+    """However often somebody tries meanwhile: no CA was asked."""
+    state = CertificateState()
+    for _ in range(7):
+        state = after(state, ORDER, Failure(errors.RATE_LIMITED, "at the limit", 3000), NOW)
+    assert (state.failures, state.retry_at) == (1, NOW + 3000 * SECOND)
+    assert state.error_name == errors.RATE_LIMITED
+
+
+def test_limit_of_our_own_keeps_the_failures_before_it() -> None:
+    state = CertificateState()
+    for _ in range(3):
+        state = after(state, ORDER, Failure(errors.UNREACHABLE, "down"), NOW)
+    state = after(state, ORDER, Failure(errors.RATE_LIMITED, "at the limit", 3000), NOW)
+    assert (state.failures, state.retry_at) == (3, NOW + 3000 * SECOND)

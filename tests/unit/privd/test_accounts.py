@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Accounts as acme-privd makes them, and what it writes about them."""
+
+import asyncio
+import json
+import shutil
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acmed.keyd import jws
+from acmed.privd import account_file
+from acmed.varlink import Call, VarlinkError
+from tests.unit.privd.accountrig import CONTACT, URI, AccountRig
+from tests.unit.privd.rig import DIRECTORY, NAME
+
+pytestmark = pytest.mark.skipif(not shutil.which("systemd-creds"), reason="no systemd-creds here")
+
+SECRET = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
+BINDING = {"directory": DIRECTORY, "key_id": "kid-1", "hmac_key": SECRET, "algorithm": "HS256"}
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AccountRig:
+    return AccountRig(tmp_path, monkeypatch)
+
+
+def table(rig: AccountRig, account: str = "main") -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads(rig.account_file(account))["account"][account]
+    return found
+
+
+def sign(rig: AccountRig, payload: Any, url: str) -> dict[str, Any]:
+    body = jws.encode(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
+    return asyncio.run(rig.keyd().sign(Call(1, 2, 3), "main", url, "bm9uY2U", body))
+
+
+def test_a_new_account_has_a_sealed_key_a_file_and_a_permit(rig: AccountRig) -> None:
+    rig.add()
+    assert rig.restarts == 1
+    assert stat.S_IMODE((rig.places.credentials / "main").stat().st_mode) == 0o600
+    assert b"PRIVATE KEY" not in (rig.places.credentials / "main").read_bytes()
+    sign(rig, {"termsOfServiceAgreed": True, "contact": CONTACT}, f"{DIRECTORY}/new-account")
+    rig.add()  # again, with the same key
+    jwk = rig.credentials().keys["main"].jwk
+    rig.call("set_account_uri", uri=URI)
+    assert rig.credentials().keys["main"].jwk == jwk
+    assert table(rig) == {"directory": DIRECTORY, "contact": CONTACT, "uri": URI}
+
+
+def test_a_failed_seal_leaves_nothing(rig: AccountRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYSTEMD_CREDENTIAL_SECRET", "/dev/null/none")
+    error = rig.refused(
+        "new_account", directory=DIRECTORY, contact=CONTACT, key_type="ecdsa-p256", ca_pem=None, account="main"
+    )
+    assert error.name == "org.acmed.Priv.KeyUnavailable"
+    assert "systemd-creds" in str(error.parameters["reason"])
+    assert not rig.places.account_file("main").exists()
+    assert not list(rig.places.credentials.iterdir())
+
+
+EDITED = f"""
+# written by hand
+[account.main]
+directory = "{DIRECTORY}"
+proxy = "http://proxy.example.com:3128"
+authorize = ["a.example.com", "b.example.com"]
+contact = ["old@example.com"]
+
+[account.main.limits]
+orders = "10/1h"
+
+[account.main.deadlines]
+finalize = 900
+propagation = 20
+"""
+
+
+def test_what_root_added_to_the_file_survives_each_writing(rig: AccountRig) -> None:
+    rig.configure("acmed.toml.d/account-main.toml", EDITED)
+    before = rig.places.configuration().accounts["main"]
+    rig.register()
+    rig.call("set_contact", contact=["mailto:new@example.com"])
+    after = rig.places.configuration().accounts["main"]
+    assert (after.contact, after.uri) == (("mailto:new@example.com",), URI)
+    for name in ("proxy", "authorize", "limits", "deadlines", "directory"):
+        assert getattr(after, name) == getattr(before, name)
+    assert table(rig)["deadlines"] == {"finalize": 900, "propagation": 20}
+
+
+@pytest.mark.parametrize(
+    "line", ["x = 1979-05-27", "x = 1.5", "x = [1, 2]", "x = [{y = 1}]", "[[account.main.x]]", "x = [['a']]"]
+)
+def test_what_cannot_be_written_again_is_refused_by_its_name(rig: AccountRig, line: str) -> None:
+    rig.register()
+    text = f"{rig.account_file()}\n{line}\n"
+    rig.configure("acmed.toml.d/account-main.toml", text)
+    with pytest.raises(VarlinkError) as caught:
+        rig.add()
+    assert "account-main.toml: x is neither" in str(caught.value.parameters["message"])
+    assert rig.account_file() == text
+
+
+def test_every_value_of_a_table_is_the_same_when_it_was_read_again(rig: AccountRig) -> None:
+    values = {
+        "directory": DIRECTORY,
+        "quoted key": 'a "quoted\\ \n\x1b text ä',
+        "flag": True,
+        "number": -5,
+        "list": ["a", 'b"', "c\\"],
+        "empty": [],
+        "inner.dotted": {"x": "y", "deeper": {"z": 1, "off": False}},
+        "nothing": {},
+    }
+    path = rig.places.account_file("main")
+    text = "\n".join(account_file._tables(path, 'account."main"', values))
+    assert tomllib.loads(text) == {"account": {"main": values}}
+
+
+def test_a_file_with_more_in_it_is_not_ours(rig: AccountRig) -> None:
+    rig.register()
+    text = f"{rig.account_file()}\n[service.x]\nunits = []\n"
+    rig.configure("acmed.toml.d/account-main.toml", text)
+    calls: list[tuple[str, dict[str, Any]]] = [("set_contact", {"contact": CONTACT}), ("retire_account", {})]
+    for method, parameters in calls:
+        error = rig.refused(method, **parameters)
+        assert "has more in it than [account.main]" in str(error.parameters["message"])
+    assert rig.account_file() == text
+
+
+def test_contacts_are_checked_and_written_where_they_count(rig: AccountRig) -> None:
+    rig.register()
+    for contact in (["admin@example.com"], ["mailto:a@b.example,c@d.example"], ["mailto:a@b\n.example"], CONTACT * 11):
+        for method, more in (("set_contact", {}), ("permit_account", {"operation": "update"})):
+            assert rig.refused(method, contact=contact, **more).name == "org.acmed.Priv.InvalidConfiguration"
+    rig.call("set_contact", contact=[])
+    assert rig.places.configuration().accounts["main"].contact == ()
+    rig.configure("acmed.toml.d/zz.toml", '[account.main]\ncontact = ["root@example.com"]\n')
+    error = rig.refused("permit_account", operation="update", contact=CONTACT)
+    assert str(rig.places.etc / "acmed.toml.d" / "zz.toml") in str(error.parameters["message"])
+
+
+OPERATIONS = {
+    "read": b"",
+    "update": {"contact": ["mailto:new@example.com"]},
+    "deactivate": {"status": "deactivated"},
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_permit_is_for_its_operation(rig: AccountRig, operation: str) -> None:
+    rig.register()
+    rig.configure("certificates.d/www.example.com.toml", 'names = ["www.example.com"]\naccount = "other"\n')
+    rig.configure("acmed.toml.d/other.toml", f'[account.other]\ndirectory = "{DIRECTORY}"\n')
+    rig.call("permit_account", operation=operation, contact=["mailto:new@example.com"])
+    assert [permit["kind"] for permit in rig.permits() if permit["kind"] != "newAccount"] == [operation]
+    for other, payload in OPERATIONS.items():
+        if other == operation:
+            sign(rig, payload, URI)
+        else:
+            with pytest.raises(Exception, match="NotPermitted"):
+                sign(rig, payload, URI)
+
+
+def test_permits_are_for_accounts_that_the_ca_knows(rig: AccountRig) -> None:
+    rig.add()
+    assert rig.refused("permit_account", "nobody", operation="read", contact=[]).name.endswith("NoSuchAccount")
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("permit_account", {"operation": "read", "contact": []}),
+        ("new_account_key", {"key_type": "ecdsa-p256"}),
+        ("permit_authorize", {"subject": "x", "identifiers": [{"type": "dns", "value": "a.example.com"}]}),
+    ]
+    for method, parameters in calls:
+        assert "is not registered" in str(rig.refused(method, **parameters).parameters["message"])
+    rig.call("set_account_uri", uri=URI)
+    error = rig.refused("permit_account", operation="keyChange", contact=[])
+    assert (error.name, error.parameters) == ("org.varlink.service.InvalidParameter", {"parameter": "operation"})
+
+
+def test_authorizations_are_permitted_for_valid_identifiers(rig: AccountRig) -> None:
+    rig.register()
+    names = [{"type": "dns", "value": "a.example.com"}, {"type": "ip", "value": "2001:db8::1"}]
+    rig.call("permit_authorize", subject="authorize-main", identifiers=names)
+    sign(rig, {"identifiers": names}, f"{DIRECTORY}/new-order")
+    for name in names:
+        sign(rig, {"identifier": name}, f"{DIRECTORY}/new-authz")
+    assert [permit["subject"] for permit in rig.permits() if permit["kind"] == "authorize"] == ["authorize-main"]
+
+
+@pytest.mark.parametrize(
+    "identifiers",
+    [
+        [],
+        [{"type": "dns", "value": "a.example.com"}] * 101,
+        [{"type": "dns", "value": "A.example.com"}],
+        [{"type": "dns", "value": "a.example.com."}],
+        [{"type": "dns", "value": "2001:db8::1"}],
+        [{"type": "ip", "value": "2001:DB8::1"}],
+        [{"type": "email", "value": "a@example.com"}],
+        [{"type": "dns", "value": ""}],
+    ],
+)
+def test_bad_identifiers_are_not_permitted(rig: AccountRig, identifiers: Any) -> None:
+    rig.register()
+    error = rig.refused("permit_authorize", subject="x", identifiers=identifiers)
+    assert (error.name, error.parameters) == ("org.varlink.service.InvalidParameter", {"parameter": "identifiers"})
+    assert rig.refused("permit_authorize", subject="../x", identifiers=[]).parameters == {"parameter": "subject"}
+
+
+def test_a_binding_is_sealed_and_used_for_the_account(rig: AccountRig) -> None:
+    rig.call("seal_binding", **BINDING)
+    sealed = (rig.places.bindings / "main").read_bytes()
+    assert SECRET.encode() not in sealed
+    assert stat.S_IMODE((rig.places.bindings / "main").stat().st_mode) == 0o600
+    assert not any(SECRET.encode() in path.read_bytes() for path in rig.directory.rglob("*") if path.is_file())
+    rig.add()
+    assert (table(rig)["eab-key-id"], table(rig)["eab-algorithm"]) == ("kid-1", "HS256")
+    assert not rig.places.binding_note("main").exists()
+    answer = sign(rig, {"termsOfServiceAgreed": True, "contact": CONTACT}, f"{DIRECTORY}/new-account")
+    bound = json.loads(jws.decode(answer["payload"]))["externalAccountBinding"]
+    assert json.loads(jws.decode(bound["protected"]))["kid"] == "kid-1"
+    assert rig.credentials().bindings["main"] == jws.decode(SECRET)
+
+
+def test_a_binding_may_come_after_the_account_and_stays_when_it_is_made_again(rig: AccountRig) -> None:
+    rig.add()
+    rig.call("seal_binding", **BINDING)
+    rig.add()
+    rig.call("seal_binding", **(BINDING | {"key_id": "kid-2", "algorithm": "HS512", "hmac_key": f"{SECRET}=\n"}))
+    rig.add()
+    rig.add()
+    assert (table(rig)["eab-key-id"], table(rig)["eab-algorithm"]) == ("kid-2", "HS512")
+
+
+def test_a_binding_is_for_its_directory(rig: AccountRig) -> None:
+    rig.call("seal_binding", "fresh", **BINDING)
+    rig.add("fresh", directory="https://another.example/dir")
+    assert "eab-key-id" not in table(rig, "fresh")
+    error = rig.refused("seal_binding", "fresh", **BINDING)
+    assert "is there already, for https://another.example/dir" in str(error.parameters["message"])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"hmac_key": "not/base64url+"},
+        {"hmac_key": ""},
+        {"hmac_key": "c2hvcnQ"},
+        {"key_id": ""},
+        {"key_id": "a b"},
+        {"key_id": "x" * 256},
+        {"key_id": 'a"\n[service.x]'},
+        {"algorithm": "none"},
+        {"algorithm": "HS1"},
+        {"directory": "http://ca.example/dir"},
+    ],
+)
+def test_a_bad_binding_is_refused_without_its_secret(
+    rig: AccountRig, bad: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = rig.refused("seal_binding", **(BINDING | bad))
+    assert error.name == "org.acmed.Priv.InvalidConfiguration"
+    said = str(error.parameters) + capsys.readouterr().err
+    assert SECRET not in said
+    assert not bad.get("hmac_key") or bad["hmac_key"] not in said
+    assert not list(rig.places.bindings.iterdir())
+
+
+def test_a_damaged_note_is_left_out(rig: AccountRig) -> None:
+    note = rig.places.binding_note("main")
+    note.parent.mkdir()
+    for text in ("", "[]", "{}", '{"directory": 1}', '"x"'):
+        note.write_text(text)
+        rig.add()
+        assert "eab-key-id" not in table(rig)
+
+
+def test_whose_answers_to_challenges_are_presented(rig: AccountRig) -> None:
+    rig.register()
+    names = [{"type": "dns", "value": "a.example.com"}]
+    rig.keys = dict(rig.credentials().keys)
+    answer = rig.call("permit_authorize", subject="authorize-main", identifiers=names)
+    assert answer == {"thumbprint": rig.keys["main"].thumbprint}
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\naccount = "main"\n')
+    assert rig.request()["thumbprint"] == rig.keys["main"].thumbprint

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What services read is put back where somebody removed or changed it."""
+
+import grp
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from acmed.privd import keys, sets
+from acmed.varlink import VarlinkError
+from tests.unit.privd.rig import NAME, ROOT, Rig, issue
+from tests.unit.privd.test_elsewhere import KEY, WWW, configure
+from tests.unit.privd.test_provided import pem, provide
+from tests.unit.verify.issuing import request
+
+ALL = ["privkey", "cert", "chain", "fullchain"]
+
+
+def restore(rig: Rig, certificate: str = NAME) -> list[str]:
+    restored: list[str] = rig.run(lambda priv: priv.restore(ROOT, 9, certificate))["restored"]
+    return restored
+
+
+def is_not_issued(rig: Rig, certificate: str = NAME) -> bool:
+    with pytest.raises(VarlinkError) as caught:
+        restore(rig, certificate)
+    return caught.value.name == "org.acmed.Priv.NotIssued"
+
+
+def state(rig: Rig, certificate: str = NAME) -> dict[str, tuple[bytes, int, int, int]]:
+    directory = rig.places.certificates / certificate
+    found = {path: path.stat() for path in directory.iterdir()}
+    return {
+        path.name: (path.read_bytes(), stat.S_IMODE(one.st_mode), one.st_uid, one.st_gid) for path, one in found.items()
+    }
+
+
+def test_nothing_is_done_where_all_is_well(rig: Rig) -> None:
+    assert is_not_issued(rig)
+    rig.order()
+    before = (rig.places.certificates / NAME).readlink()
+    assert restore(rig) == []
+    assert (rig.places.certificates / NAME).readlink() == before
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def append(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+def directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("damage", [remove, empty, append, link, directory, pipe])
+def test_a_file(rig: Rig, kind: str, damage: Callable[[Path], None]) -> None:
+    rig.order()
+    before = state(rig)
+    damage(rig.places.certificates / NAME / f"{kind}.pem")
+    assert restore(rig) == [kind]
+    assert state(rig) == before
+    assert restore(rig) == []
+    assert len(list(rig.places.certificates.iterdir())) == 2, "the link, and what it points to"
+
+
+def test_a_key_that_does_not_fit(rig: Rig) -> None:
+    rig.order()
+    (rig.places.certificates / NAME / "privkey.pem").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+    assert restore(rig) == ["privkey"]
+
+
+def test_whose_key_it_is(rig: Rig) -> None:
+    rig.order()
+    before = state(rig)
+    key = rig.places.certificates / NAME / "privkey.pem"
+    key.chmod(0o644)
+    assert restore(rig) == ["privkey"]
+    os.chown(rig.places.certificates / NAME / "privkey.pem", 65534, -1)
+    assert restore(rig) == ["privkey"]
+    os.chown(rig.places.certificates / NAME / "privkey.pem", -1, 65534)
+    assert restore(rig) == ["privkey"]
+    assert state(rig) == before
+
+
+def test_the_group_that_is_configured_now(rig: Rig) -> None:
+    rig.order()
+    group = grp.getgrgid(65534).gr_name
+    rig.configure("acmed.toml.d/s.toml", f'[service.web]\ngroup = "{group}"\n')
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\nservices = ["web"]')
+    assert restore(rig) == ["privkey"]
+    assert state(rig)["privkey.pem"][1:] == (0o640, os.geteuid(), 65534)
+    assert restore(rig) == []
+
+
+def test_the_directory_the_link_and_both(rig: Rig) -> None:
+    rig.order()
+    before = state(rig)
+    place = rig.places.certificates / NAME
+    shutil.rmtree(place.parent / place.readlink())
+    assert restore(rig) == ALL
+    assert state(rig) == before
+    place.unlink()
+    assert restore(rig) == ALL
+    assert state(rig) == before
+    shutil.rmtree(place.parent / place.readlink())
+    place.unlink()
+    assert restore(rig) == ALL
+    assert state(rig) == before
+    for target in ("/etc", ".", f".{NAME}.gone"):
+        place.unlink()
+        place.symlink_to(target)
+        assert restore(rig) == ALL
+        assert state(rig) == before
+    moved = place.parent / place.readlink()
+    moved.rename(rig.directory / "moved")
+    moved.symlink_to(rig.directory / "moved")
+    assert restore(rig) == ALL
+    assert (rig.directory / "moved" / "cert.pem").exists(), "what somebody else has is left alone"
+    assert state(rig) == before
+
+
+def test_services_see_whole_files_at_each_moment(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old directory stays until the link has been switched."""
+    rig.order()
+    place = rig.places.certificates / NAME
+    (place / "chain.pem").unlink()
+    whole = rig.published()
+    seen = []
+    real = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if target == place:
+            seen.append(rig.published())
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    assert restore(rig) == ["chain"]
+    assert seen == [whole]
+
+
+def test_the_newest_set_where_nothing_says_which(rig: Rig) -> None:
+    rig.order(job=1)
+    older = rig.published()
+    (first,) = rig.places.sets(NAME).iterdir()
+    before = first.rename(first.with_name(f"20200101T000000Z-{first.name.partition('-')[2]}"))
+    (before / "set.json").write_text((before / "set.json").read_text().replace(first.name, before.name))
+    rig.order(job=2)
+    newer = rig.published()
+    (rig.places.certificates / NAME).unlink()
+    assert restore(rig) == ALL
+    assert rig.published() == newer != older
+
+
+@pytest.mark.parametrize("file", ["privkey.pem", "cert.pem", "chain.pem", "set.json"])
+def test_a_kept_set_that_is_not_whole(rig: Rig, file: str) -> None:
+    rig.order()
+    before = state(rig)
+    (master,) = rig.places.sets(NAME).iterdir()
+    content = (master / file).read_bytes()
+    (master / file).unlink()
+    assert is_not_issued(rig)
+    (master / file).write_bytes(b"damaged")
+    assert is_not_issued(rig)
+    assert state(rig) == before
+    (master / file).write_bytes(content)
+    assert restore(rig) == []
+
+
+def test_a_kept_key_that_does_not_fit(rig: Rig) -> None:
+    rig.order()
+    (master,) = rig.places.sets(NAME).iterdir()
+    (master / "privkey.pem").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+    assert is_not_issued(rig)
+
+
+def test_what_stands_in_the_way_is_not_removed(rig: Rig) -> None:
+    rig.order()
+    place = rig.places.certificates / NAME
+    copied = place.parent / place.readlink()
+    place.unlink()
+    shutil.copytree(copied, place)
+    before = rig.published()
+    with pytest.raises(VarlinkError) as caught:
+        restore(rig)
+    assert caught.value.name == "org.acmed.Priv.InstallFailed"
+    assert str(place) in caught.value.parameters["message"]
+    assert rig.published() == before
+
+
+def test_without_a_private_key(rig: Rig) -> None:
+    configure(rig, request(KEY, WWW))
+    made = rig.request(certificate="foreign")
+    rig.install(made["request"], issue(made["csr"]), certificate="foreign")
+    assert restore(rig, "foreign") == []
+    (rig.places.certificates / "foreign").unlink()
+    assert restore(rig, "foreign") == ["cert", "chain", "fullchain"]
+    assert sorted(rig.published("foreign")) == ["cert.pem", "chain.pem", "fullchain.pem"]
+
+
+def test_a_provided_key_that_was_replaced_needs_another_certificate(rig: Rig) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    path = provide(rig, pem(key))
+    rig.order()
+    (rig.places.certificates / NAME / "chain.pem").unlink()
+    assert restore(rig) == ["chain"]
+    provide(rig, pem(ec.generate_private_key(ec.SECP256R1())))
+    assert is_not_issued(rig)
+    path.unlink()
+    (rig.places.certificates / NAME / "chain.pem").unlink()
+    assert restore(rig) == ["chain"], "that it is gone is told by the next order"
+
+
+def test_what_was_revoked_is_not_put_back(rig: Rig) -> None:
+    rig.order(job=1)
+    installed = rig.order(job=2)
+    rig.run(lambda priv: priv.archive(ROOT, 3, NAME, installed["fingerprint"]))
+    assert is_not_issued(rig)
+    (rig.places.certificates / NAME).unlink()
+    assert is_not_issued(rig), "an older one is not what its owner expects"
+    rig.order(job=4)
+    assert restore(rig) == []
+
+
+def test_after_the_next_installation_one_directory_is_left(rig: Rig) -> None:
+    rig.order(job=1)
+    (rig.places.certificates / NAME / "chain.pem").unlink()
+    restore(rig)
+    rig.order(job=2)
+    assert len(list(rig.places.certificates.iterdir())) == 2
+    current = sets.current(rig.places, NAME)
+    assert current
+    assert keys.encoded_public_key(keys.from_pem(rig.published()["privkey.pem"])) == current.public_key

@@ -82,7 +82,7 @@ def demonstrate(machine: Machine, pebble: Pebble) -> None:
     say("What acme-keyd signed for that, and for whom:")
     show(machine, "journalctl -q -o cat -u acme-keyd.service -n 4")
     say("Revoking it:")
-    show(machine, f"acmectl revoke {NAME} --reason superseded")
+    show(machine, f"acmectl revoke {NAME} --reason superseded --no-replace")
     show(machine, "acmectl list")
 
 

@@ -2,6 +2,7 @@
 """Build the Debian packages from the working tree, and install them in a machine."""
 
 import contextlib
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -28,17 +29,25 @@ mv ./*.deb dist/
 
 
 def build_deb(out: Path = DIST, source: Path = SOURCE) -> list[Path]:
-    """The packages of the working tree, in `out`; built only if the sources are not those of the last time."""
-    files = _source_files(source)
-    digest = _digest(source, files)
-    stamp = out / "source.sha256"
-    if not (stamp.is_file() and stamp.read_text() == digest):
-        out.mkdir(parents=True, exist_ok=True)
-        for old in (stamp, *out.glob("*.deb")):
-            old.unlink(missing_ok=True)
-        _build(source, files, out)
-        stamp.write_text(digest)
-    return sorted(out.glob("*.deb"))
+    """The packages of the working tree, in `out`; built only if the sources are not those of the last time.
+
+    Of several at once one builds, and the others wait for it. Packages are replaced as they are: who has got the last
+    ones may still install them.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        files = _source_files(source)
+        digest = _digest(source, files)
+        stamp = out / "source.sha256"
+        if not (stamp.is_file() and stamp.read_text() == digest):
+            stamp.unlink(missing_ok=True)
+            built = _build(source, files, out)
+            for old in out.glob("*.deb"):
+                if old.name not in built:
+                    old.unlink()
+            stamp.write_text(digest)
+        return sorted(out.glob("*.deb"))
 
 
 def install(machine: Machine, debs: Sequence[Path]) -> None:
@@ -71,8 +80,8 @@ def _digest(source: Path, files: list[str]) -> str:
     return digest.hexdigest()
 
 
-def _build(source: Path, files: list[str], out: Path) -> None:
-    """Build in a throw-away view of the build root, with no network."""
+def _build(source: Path, files: list[str], out: Path) -> set[str]:
+    """Build in a throw-away view of the build root, with no network. Returns the names of the packages."""
     with root.use("build") as tree, contextlib.closing(Scratch(tree)) as scratch:
         target = scratch.root / "build" / "source"
         for name in files:
@@ -106,5 +115,9 @@ def _build(source: Path, files: list[str], out: Path) -> None:
         )
         if builder.returncode != 0:
             raise RuntimeError(f"the package build ended with status {builder.returncode}; its output is above")
-        for deb in (scratch.root / "build" / "dist").glob("*.deb"):
-            shutil.copy(deb, out)
+        built = list((scratch.root / "build" / "dist").glob("*.deb"))
+        for deb in built:
+            part = out / f"{deb.name}.part"
+            shutil.copy(deb, part)
+            part.replace(out / deb.name)
+        return {deb.name for deb in built}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tests.machine.machine import Machine
 
 DIRECTORY = "/etc/pebble"
+FIRST = "pebble"
 NAMES = "DNS:localhost,DNS:pebble.test,IP:127.0.0.1,IP:::1"
 DAY = 24 * 3600
 
@@ -43,8 +44,9 @@ def _default_profiles() -> dict[str, Profile]:
 class Pebble:
     """Pebble 2.10 in `machine`: `with Pebble(machine) as pebble: ...`.
 
-    The other fields are its settings; a change of one takes effect with `restart()`. It keeps everything in memory:
-    after a restart it is another CA that knows no account.
+    There may be others beside the first, each with a `name` and a `port` of its own. The other fields are its settings;
+    a change of one takes effect with `restart()`. It keeps everything in memory: after a restart it is another CA that
+    knows no account.
     """
 
     machine: Machine
@@ -71,11 +73,24 @@ class Pebble:
     default_ipv4: str = "127.0.0.1"
     default_ipv6: str = ""
     """What a name without records of its own resolves to; empty for none."""
+    resolver: bool = True
+    """Its DNS server is the machine's resolver too, which a machine without a network does not have otherwise."""
+    name: str = FIRST
+    """Its unit's. Another one than the first has the first one's DNS server and TLS certificate."""
+    port: int = 14000
+    """Of its directory; its management is 1000 above."""
+    program: str = "pebble"
+    asks: str = "127.0.0.1:8053"
+    """The DNS server that it validates with: its own one, or another."""
 
     directory = "https://localhost:14000/dir"
     management = "https://localhost:15000"
     ca_file = f"{DIRECTORY}/ca.pem"
     """In the machine: what the directory's and the management's TLS certificate is verified with."""
+
+    def __post_init__(self) -> None:
+        self.directory = f"https://localhost:{self.port}/dir"
+        self.management = f"https://localhost:{self.port + 1000}"
 
     def __enter__(self) -> "Pebble":
         self.start()
@@ -86,17 +101,19 @@ class Pebble:
 
     def start(self) -> None:
         """Start both servers and wait until they answer."""
-        self.machine.run(["sh", "-c", MAKE_CERTIFICATES])
-        self._start_dns()
+        if self.name == FIRST:
+            self.machine.run(["sh", "-c", MAKE_CERTIFICATES])
+            self._start_dns()
         self._start_pebble()
 
     def stop(self) -> None:
         """Stop both servers."""
-        self.machine.run(["systemctl", "stop", "pebble.service", "pebble-challtestsrv.service"])
+        dns = ["pebble-challtestsrv.service"] if self.name == FIRST else []
+        self.machine.run(["systemctl", "stop", f"{self.name}.service", *dns])
 
     def restart(self) -> None:
         """Start Pebble anew, with the settings as they are now; the DNS records stay."""
-        self.machine.run(["systemctl", "stop", "pebble.service"])
+        self.machine.run(["systemctl", "stop", f"{self.name}.service"])
         self._start_pebble()
         self.set_default_addresses()
 
@@ -119,13 +136,15 @@ class Pebble:
         self.dns("set-default-ipv6", ip=self.default_ipv6)
 
     def _start_dns(self) -> None:
-        listeners = ["-http01=", "-https01=", "-tlsalpn01=", "-doh=", "-dnsserver=:8053", "-management=:8055"]
+        dns = ":8053,127.0.0.1:53" if self.resolver else ":8053"
+        listeners = ["-http01=", "-https01=", "-tlsalpn01=", "-doh=", f"-dnsserver={dns}", "-management=:8055"]
         self._run_unit("pebble-challtestsrv", ["pebble-challtestsrv", *listeners])
         self.machine.wait_until("the DNS server to answer", lambda: self._answers("http://localhost:8055/"))
         self.set_default_addresses()
 
     def _start_pebble(self) -> None:
-        self.machine.write(f"{DIRECTORY}/config.json", json.dumps({"pebble": self._configuration()}, indent=2))
+        configuration = f"{DIRECTORY}/{self.name}.json"
+        self.machine.write(configuration, json.dumps({"pebble": self._configuration()}, indent=2))
         environment = {
             "PEBBLE_WFE_NONCEREJECT": self.nonce_reject,
             "PEBBLE_VA_NOSLEEP": int(self.va_nosleep),
@@ -133,16 +152,16 @@ class Pebble:
             "PEBBLE_CHAIN_LENGTH": self.chain_length,
             "PEBBLE_ALTERNATE_ROOTS": self.alternate_roots,
         }
-        options = ["-config", f"{DIRECTORY}/config.json", "-dnsserver", "127.0.0.1:8053"]
+        options = ["-config", configuration, "-dnsserver", self.asks]
         options += ["-strict"] if self.strict else []
         settings = [f"--setenv={name}={value}" for name, value in environment.items()]
-        self._run_unit("pebble", ["pebble", *options], *settings)
+        self._run_unit(self.name, [self.program, *options], *settings)
         self.machine.wait_until("Pebble to answer", lambda: self._answers("--cacert", self.ca_file, self.directory))
 
     def _configuration(self) -> dict[str, object]:
         return {
-            "listenAddress": ":14000",
-            "managementListenAddress": ":15000",
+            "listenAddress": f":{self.port}",
+            "managementListenAddress": f":{self.port + 1000}",
             "certificate": f"{DIRECTORY}/server.pem",
             "privateKey": f"{DIRECTORY}/server.key",
             "httpPort": self.http_port,

@@ -12,10 +12,13 @@ MACHINE_PACKAGES = """
     systemd systemd-sysv dbus polkitd pkexec libnss-systemd libpam-systemd
     nftables iptables iproute2 nginx-light curl openssl netcat-openbsd ca-certificates
     python3 python3-dbus-next python3-cryptography python3-acme python3-josepy python3-urllib3
-    python3-systemd python3-dnspython
+    python3-systemd python3-dnspython python3-publicsuffix2
     procps util-linux debconf apt less
     pebble
 """.split()
+
+# For DNS updates; what asks them by hand, too.
+NAME_SERVER_PACKAGES = "bind9 bind9-dnsutils knot knot-dnsutils".split()
 
 TRIXIE_PACKAGES = "dbus-broker firewalld ufw".split()
 
@@ -29,7 +32,7 @@ BENCH_PACKAGES = """
 BUILD_PACKAGES = """
     build-essential debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools
     python3-systemd python3-dbus-next python3-cryptography python3-acme python3-josepy python3-urllib3 python3-dnspython
-    lintian po-debconf devscripts fakeroot man-db
+    python3-publicsuffix2 lintian po-debconf devscripts fakeroot man-db
 """.split()
 
 OPTIONS = [
@@ -76,8 +79,8 @@ def _machine(name: str, suite: str, packages: Sequence[str] = (), *customize: st
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        _machine("trixie", "trixie", TRIXIE_PACKAGES),
-        _machine("bookworm", "bookworm"),
+        _machine("trixie", "trixie", [*TRIXIE_PACKAGES, *NAME_SERVER_PACKAGES], "stop-name-servers", "add-old-pebbles"),
+        _machine("bookworm", "bookworm", NAME_SERVER_PACKAGES, "stop-name-servers"),
         _machine("bench", "trixie", BENCH_PACKAGES, "add-acmebot"),
         Recipe("build", "trixie", tuple(BUILD_PACKAGES), (("customize", "allow-documentation"),)),
     )

@@ -14,6 +14,9 @@ FIREWALLS = (
     "acme-firewall-firewalld@80.service",
     "acme-firewall-iptables@80.service",
 )
+ALPN_RESPONDER = "acme-alpn01.service"
+ALPN_SOCKET = "acme-alpn01.socket"
+ALPN_LEASE = "acme-alpn01-lease"
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 CONTENT = f"{TOKEN}.LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ"
 PATH = f"/.well-known/acme-challenge/{TOKEN}"
@@ -35,7 +38,7 @@ STAND_IN_PATH = "/run/systemd/system/acmed.service.d/50-stand-in.conf"
 
 @dataclass
 class Lease:
-    """acme-http01-lease@ID, or the proxied one."""
+    """acme-http01-lease@ID, or the proxied one, or that for port 443."""
 
     machine: Machine
     id: str = "7"
@@ -62,12 +65,12 @@ def state(machine: Machine, unit: str) -> str:
 
 
 def wait_closed(machine: Machine) -> None:
-    """Waits until no unit holds the port open any more, and looks whether it is closed."""
-    units = (SOCKET, "acme-http01-proxied.socket", RESPONDER, *FIREWALLS)
-    machine.wait_until(
-        "the port to be closed", lambda: all(state(machine, unit) in ("inactive", "failed") for unit in units)
-    )
-    assert machine.run(["ss", "--no-header", "-ltn", "sport = :80"]).stdout == ""
+    """Waits until no unit holds a port open any more, and looks whether it is closed."""
+    units = [SOCKET, "acme-http01-proxied.socket", RESPONDER, ALPN_SOCKET, ALPN_RESPONDER, *FIREWALLS]
+    units += [unit.replace("@80", "@443") for unit in FIREWALLS]
+    show = ["systemctl", "show", "--property=ActiveState", "--value", *units]
+    machine.wait_until("the port to be closed", lambda: set(machine.run(show).stdout.split()) <= {"inactive", "failed"})
+    assert machine.run(["ss", "--no-header", "-ltn", "sport = :80 or sport = :443"]).stdout == ""
     for command in (["nft", "list", "ruleset"], ["iptables-legacy", "-S"], ["ip6tables-legacy", "-S"]):
         assert "acmed:" not in machine.run(command, check=False).stdout
 
@@ -84,7 +87,7 @@ def pending_challenge(machine: Machine) -> Iterator[None]:
     try:
         yield
     finally:
-        machine.run(["systemctl", "stop", "acme-http01-lease@*", "acme-http01-proxied-lease@*"])
+        machine.run(["systemctl", "stop", "acme-http01-lease@*", "acme-http01-proxied-lease@*", f"{ALPN_LEASE}@*"])
         machine.run(["systemctl", "stop", "acmed.service"])
         wait_closed(machine)
         machine.run(["rm", "--", f"/run/acmed/http01/{TOKEN}", STAND_IN_PATH])

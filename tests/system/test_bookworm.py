@@ -128,7 +128,7 @@ def test_renew_by_the_unit_of_the_timer(ctl: Acmectl, pebble: Pebble) -> None:
 
 def test_revoke(ctl: Acmectl, pebble: Pebble) -> None:
     serial = check_served(ctl.machine)
-    ctl.run("revoke", NAME, "--reason", "superseded")
+    ctl.run("revoke", NAME, "--reason", "superseded", "--no-replace")
     url = f"{pebble.management}/cert-status-by-serial/{serial}"
     answer = ctl.machine.run(["curl", "--silent", "--fail", "--cacert", pebble.ca_file, url]).stdout
     assert json.loads(answer)["Status"] == "Revoked"

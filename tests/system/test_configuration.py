@@ -53,6 +53,34 @@ MISTAKES = [
     Mistake("unit", MAIN, '[service.x]\nunits = ["nginx"]\n', 2, "no unit name", "did you mean 'nginx.service'?"),
     Mistake("file-kind", MAIN, '[service.x]\nfiles = { ful = "/etc/x" }\n', 2, "unknown key 'ful'", "fullchain"),
     Mistake("webroot", MAIN, '[http01]\nmode = "webroot"\n', 1, "'webroot' is missing", 'webroot = "/var/www/html"'),
+    Mistake(
+        "zone-without-quotes",
+        MAIN,
+        "[zone.example.com]\nttl = 5\n",
+        1,
+        "table in a table",
+        'write [zone."example.com"]',
+    ),
+    Mistake("zone-method", MAIN, '[zone."example.com"]\nhook = "x"\n', 2, "has no meaning here", 'method = "hook"'),
+    Mistake(
+        "limit",
+        MAIN,
+        '[account.x]\ndirectory = "letsencrypt"\n[account.x.limits]\norders = "300"\n',
+        4,
+        "'orders' in [account.x.limits] is '300'",
+    ),
+    Mistake(
+        "wildcard-by-http", BAD, 'names = ["*.example.com"]\nchallenge = "http-01"\n', 2, "by DNS alone", "[challenges]"
+    ),
+    Mistake(
+        "challenge-of-another-name",
+        BAD,
+        'names = ["a.example.com"]\n[challenges]\n"b.example.com" = "dns-01"\n',
+        3,
+        "is none of 'names'",
+        "did you mean 'a.example.com'?",
+    ),
+    Mistake("subject", BAD, 'names = ["a.example.com"]\nsubject = "O=x, C=GB"\n', 2, "must be a distinguished name"),
     Mistake("names-missing", BAD, 'account = "default"\n', 0, "'names' is missing", 'names = ["www.example.com"]'),
     Mistake("name", BAD, 'names = [\n"a.example.com",\n"a b.example.com" ]\n', 3, "'a b.example.com'"),
     Mistake(
@@ -273,3 +301,57 @@ def order_with_it(host: Host, what: str) -> None:
     status, words = host.acmectl("order", name, "--account", ACCOUNT)
     assert status == 0, words
     assert host.acmectl("forget", name)[0] == 0
+
+
+TSIG = "/etc/credstore.encrypted/acmed.dns/configuration"
+HOOK = "/etc/acmed/hooks.d/configuration"
+RECORDS = "/var/lib/configuration-records"
+
+
+@pytest.fixture
+def zones(clean: Host) -> Iterator[Host]:
+    """A zone of each method, and nothing on the host of what they need."""
+    text = f"""[zone."a.example"]
+key = "configuration"
+[zone."b.example"]
+method = "local"
+directory = "{RECORDS}"
+reload = ["/bin/true", "{{zone}}"]
+[zone."c.example"]
+method = "hook"
+hook = "configuration"
+"""
+    clean.write(MAIN, text)
+    yield clean
+    clean.machine.run(["rm", "-rf", MAIN, TSIG, HOOK, RECORDS, "/root/KEY.conf"])
+
+
+def test_what_zones_need_is_told_until_it_is_there(zones: Host) -> None:
+    machine = zones.machine
+    missing = {
+        2: f"zone a.example has no key 'configuration': {TSIG} is missing",
+        5: f"the directory {RECORDS} is not there",
+        9: f"{HOOK} is not there",
+    }
+    problems = {problem["line"]: problem for problem in zones.check()}
+    assert {line: problem["message"] for line, problem in problems.items()} == missing
+    seal = str(problems[2]["hint"]).splitlines()[1]
+    machine.write("/root/KEY.conf", 'key "configuration" { algorithm hmac-sha256; secret "c2VjcmV0"; };\n')
+    machine.run(["sh", "-c", f"cd /root && {seal}"])
+    machine.run(["sh", "-c", str(problems[5]["hint"])])
+    machine.write(HOOK, "#!/bin/sh\n")
+    machine.run(["chmod", "644", HOOK])
+    [problem] = zones.check()
+    assert problem["message"] == f"{HOOK} is not executable"
+    machine.run(shlex.split(str(problem["hint"])))
+    assert zones.check() == []
+    sealed = machine.run(["systemd-creds", "decrypt", "--name=tsig_configuration", TSIG, "-"]).stdout
+    assert sealed == machine.read("/root/KEY.conf")
+
+
+def test_a_zone_without_a_key_is_noted_and_no_failure(clean: Host) -> None:
+    clean.write(MAIN, '[zone."a.example"]\n')
+    [problem] = clean.check()
+    assert problem["note"]
+    assert "has no 'key'" in str(problem["message"])
+    assert clean.acmectl("config", "check")[0] == 0

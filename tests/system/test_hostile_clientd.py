@@ -8,23 +8,41 @@ from pathlib import Path
 import pytest
 
 from tests.machine import Machine, Pebble
-from tests.system.hostile.clientd import CHAINS
+from tests.system.busctl import CERTIFICATE, Caller, certificate_path
+from tests.system.hostile.clientd import CHAINS, FOREIGN
 
 PROGRAM = Path(__file__).parent / "hostile" / "clientd.py"
 DROP_IN = "/run/systemd/system/acme-clientd.service.d/hostile.conf"
 NAME = "hostile.example.com"
 
 
+# The account has a next key and an HMAC key, and no permit for either.
+SEAL = """
+set -e
+cd /etc/credstore.encrypted
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 |
+    systemd-creds encrypt --name=next_$1 - acmed.next-accounts/$1
+echo AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8 | systemd-creds encrypt --name=binding_$1 - acmed.bindings/$1
+systemctl stop acme-keyd.service
+rm -f /run/acme-keyd/permits.json
+"""
+UNSEAL = "cd /etc/credstore.encrypted; rm acmed.next-accounts/$1 acmed.bindings/$1; systemctl stop acme-keyd.service"
+BINDING = "/etc/acmed/acmed.toml.d/zz-hostile.toml"
+
+
 @pytest.fixture(scope="module")
 def hostile(machine: Machine, pebble: Pebble, account: str) -> Iterator[Machine]:
     """The machine with a certificate, and then another program in the place of acme-clientd."""
     machine.run(["acmectl", "order", NAME, "--account", account])
+    machine.write(BINDING, f'[account.{account}]\neab-key-id = "hostile"\n')
+    machine.run(["sh", "-c", SEAL, "seal", account])
     machine.put(PROGRAM, "/usr/lib/hostile/clientd.py")
     machine.write(DROP_IN, "[Service]\nExecStart=\nExecStart=/usr/bin/python3 -I /usr/lib/hostile/clientd.py\n")
     machine.run(["systemctl", "daemon-reload"])
     machine.run(["systemctl", "stop", "acme-clientd.service"])
     yield machine
-    machine.run(["rm", "-r", DROP_IN, "/usr/lib/hostile", "/etc/hostile-plan"])
+    machine.run(["rm", "-r", DROP_IN, "/usr/lib/hostile", "/etc/hostile-plan", BINDING])
+    machine.run(["sh", "-c", UNSEAL, "unseal", account])
     machine.run(["systemctl", "daemon-reload"])
     machine.run(["systemctl", "stop", "acme-clientd.service"])
     machine.run(["acmectl", "forget", NAME])
@@ -52,7 +70,7 @@ def test_what_it_can_get_signed(hostile: Machine) -> None:
     sockets = {name: answer for name, answer in answers.items() if name.endswith(".sock")}
     assert sockets == {"key-permit.sock": "not reached", "priv.sock": "not reached", "verify.sock": "not reached"}
     others = answers.keys() - controls.keys() - sockets.keys()
-    assert len(others) >= 14
+    assert len(others) >= 27
     assert {name: answers[name] for name in others} == dict.fromkeys(others, "org.acmed.Key.NotPermitted")
 
 
@@ -62,6 +80,21 @@ def test_refusals_are_in_the_journal_with_their_fields(hostile: Machine) -> None
     entries = [json.loads(line) for line in hostile.run(["journalctl", *options]).stdout.splitlines()]
     assert any(entry.get("ACME_OPERATION") == "newOrder" and entry["ACME_RULE"] for entry in entries)
     assert any("bank.example.com" in entry.get("ACME_IDENTIFIERS", "") for entry in entries)
+
+
+def test_no_challenge_is_answered_for_another_key(hostile: Machine) -> None:
+    """Its holder would have the name validated for an account of his own."""
+    cursor = hostile.run(["journalctl", "--quiet", "--lines=0", "--show-cursor"]).stdout.split(": ", 1)[1].strip()
+    status, words = renew(hostile, FOREIGN)
+    assert status != 0
+    assert "another key than the account's" in words
+    error = Caller(hostile).properties(certificate_path(NAME), CERTIFICATE)["LastError"]
+    assert error[0] == "org.acmed1.Error.PolicyViolation"
+    directories = ["/run/acmed/http01", "/run/acmed/alpn01"]
+    assert hostile.run(["find", *directories, "-type", "f"]).stdout == ""
+    journal = hostile.run(["journalctl", "--quiet", f"--after-cursor={cursor}", "--output=cat", "--no-pager"]).stdout
+    assert "another key than the account's" in journal
+    assert "Lease on Port" not in journal
 
 
 @pytest.mark.parametrize("plan", sorted(CHAINS.keys() - {"good"}))

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.bus.peers import certificate, der, request
 from tests.machine import Machine, Pebble, package
 from tests.system import busctl
 from tests.system.acmectl import Acmectl
@@ -32,6 +33,7 @@ ONE = f"{PREFIX}one.example.com"
 OTHER = f"{PREFIX}other.example.com"
 HELD = f"{PREFIX}held.example.com"
 """Its service has not got it."""
+HELD_TOO = f"{PREFIX}held-too.example.com"
 NEW = f"{PREFIX}new.example.com"
 
 # A service whose reload fails, or waits, for as long as a file is there.
@@ -44,6 +46,7 @@ CONFIGURATION = """
 [service.polkit]
 units = ["polkit-victim.service"]
 """
+FOREIGN = der(certificate(["foreign.example.com"]))
 NO_RULE = """
 polkit.addRule(function(action, subject) {
     if (action.id == "org.acmed1.reload")
@@ -61,6 +64,14 @@ class Attempt:
     arguments: tuple[str, ...] = ()
 
 
+DEFAULT = f"{busctl.ROOT}/account/default"
+
+
+def octets(data: bytes) -> tuple[str, ...]:
+    """An ay as busctl(1) wants it."""
+    return str(len(data)), *map(str, data)
+
+
 # Each method of org.acmed1(5)'s table of permissions, with arguments that make acmed ask about every detail.
 CHANGES = {
     "Manager.Order": Attempt(
@@ -68,6 +79,11 @@ CHANGES = {
         "sasa{sv}",
         (NEW, "2", NEW, f"www.{NEW}", "2", "key-type", "s", "ecdsa-p384", "services", "as", "1", "nginx"),
     ),
+    "Manager.OrderCSR": Attempt(
+        busctl.ROOT, "saya{sv}", (NEW, *octets(request([NEW])), "1", "services", "as", "1", "nginx")
+    ),
+    "Manager.Authorize": Attempt(busctl.ROOT, "asa{sv}", ("2", NEW, f"www.{NEW}", "0")),
+    "Manager.RevokeOther": Attempt(busctl.ROOT, "ayua{sv}", (*octets(FOREIGN), "1", "0")),
     "Manager.AddAccount": Attempt(
         busctl.ROOT, "sa{sv}", ("new", "2", "directory", "s", "https://ca.test/dir", "agree-tos", "b", "true")
     ),
@@ -75,16 +91,25 @@ CHANGES = {
     "Manager.Reload": Attempt(busctl.ROOT),
     "Certificate.Renew": Attempt(certificate_path(ONE), "a{sv}", ("1", "force", "b", "true")),
     "Certificate.Revoke": Attempt(certificate_path(ONE), "ua{sv}", ("4", "0")),
+    "Certificate.Restore": Attempt(certificate_path(ONE), "a{sv}", ("0",)),
+    "Certificate.Check": Attempt(certificate_path(ONE), "a{sv}", ("0",)),
     "Certificate.Forget": Attempt(certificate_path(ONE)),
+    "Account.Update": Attempt(DEFAULT, "a{sv}", ("1", "contact", "as", "1", "new@example.com")),
+    "Account.Deactivate": Attempt(DEFAULT, "a{sv}", ("0",)),
+    "Account.RolloverKey": Attempt(DEFAULT, "a{sv}", ("0",)),
 }
-CANCELS = {f"Job.Cancel ({kind})": kind for kind in ("order", "renew", "deliver", "revoke", "account")}
+# Those that are about a certificate's renewal: who may renew it may do all of it.
+RENEWALS = ("Certificate.Renew", "Certificate.Restore", "Certificate.Check")
+_TYPES = ("order", "authorize", "renew", "deliver", "restore", "revoke", "account")
+CANCELS = {f"Job.Cancel ({kind})": kind for kind in _TYPES}
 READS = {
     "Manager.GetCertificate": Attempt(busctl.ROOT, "s", (ONE,)),
     "Manager.ListCertificates": Attempt(busctl.ROOT),
     "Manager.ListJobs": Attempt(busctl.ROOT),
     "Manager.CheckConfiguration": Attempt(busctl.ROOT),
     "Certificate.Describe": Attempt(certificate_path(ONE)),
-    "Account.Describe": Attempt(f"{busctl.ROOT}/account/default"),
+    "Certificate.ListRecords": Attempt(certificate_path(ONE), "a{sv}", ("0",)),
+    "Account.Describe": Attempt(DEFAULT),
 }
 
 
@@ -133,7 +158,8 @@ def certificates(host: Machine) -> Iterator[None]:
     try:
         ctl.run("order", ONE)
         ctl.run("order", OTHER)
-        ctl.run("order", HELD, "--service", "polkit", code=8)
+        for name in (HELD, HELD_TOO):
+            ctl.run("order", name, "--service", "polkit", code=8)
         yield
     finally:
         for name, *_ in Caller(host).manager("ListCertificates")[0]:
@@ -154,10 +180,12 @@ def held_jobs(host: Machine) -> Iterator[dict[str, int]]:
     with frozen_ca(host):
         numbers = {
             "order": root.order(f"{PREFIX}job.example.com", f"{PREFIX}job.example.com"),
+            "authorize": root.manager("Authorize", "asa{sv}", "1", f"{PREFIX}job.example.com", "0")[0],
             "renew": root.call(certificate_path(ONE), busctl.CERTIFICATE, "Renew", "a{sv}", "1", "force", "b", "true")[
                 0
             ],
             "deliver": root.call(certificate_path(HELD), busctl.CERTIFICATE, "Renew", "a{sv}", "0")[0],
+            "restore": root.call(certificate_path(HELD_TOO), busctl.CERTIFICATE, "Restore", "a{sv}", "0")[0],
             "revoke": root.call(certificate_path(OTHER), busctl.CERTIFICATE, "Revoke", "ua{sv}", "4", "0")[0],
             "account": root.manager(
                 "AddAccount", "sa{sv}", "default", "4", *account, "contact", "as", "1", "admin@example.com"
@@ -242,6 +270,7 @@ def test_details_are_those_of_the_call(host: Machine, polkit: Polkit, plain: Cal
             "account": "default",
             "key-type": "ecdsa-p384",
             "services": "nginx",
+            "profile": "",
         },
         {"certificate": ONE, "identifiers": ONE, "account": "default", "reason": "superseded"},
     ]
@@ -366,7 +395,7 @@ def test_rule_lets_a_plain_user_renew_one_certificate(host: Machine, polkit: Pol
         after = webmaster.certificate(ONE)["SerialNumber"]
         assert after != before
         for method, it in CHANGES.items():
-            if method != "Certificate.Renew":
+            if method not in RENEWALS:
                 with pytest.raises(BusError) as refused:
                     attempt(webmaster, method, it)
                 assert refused.value.name == ACCESS_DENIED
@@ -398,7 +427,8 @@ def test_administrator_is_asked_at_the_terminal(host: Machine, polkit: Polkit) -
     name = f"{PREFIX}admin.example.com"
     with polkit.questions() as questions:
         ordered = Terminal(host, ADMIN).run("acmectl", "order", name, f"www.{name}")
-        revoked = Terminal(host, ADMIN).run("acmectl", "revoke", name)
+        revoked = Terminal(host, ADMIN).run("acmectl", "revoke", name, "--no-replace")
+        validated = Terminal(host, ADMIN).run("acmectl", "authorize", f"a.{name}", f"b.{name}")
     assert ordered.returncode == 0, ordered.stdout
     asked = f"Authentication is required to order the certificate {name} for {name},www.{name}\n"
     assert asked in ordered.stdout
@@ -407,9 +437,13 @@ def test_administrator_is_asked_at_the_terminal(host: Machine, polkit: Polkit) -
     assert revoked.returncode == 0, revoked.stdout
     assert f"Authentication is required to revoke the certificate {name}\n" in revoked.stdout
     assert Caller(host).certificate(name)["State"] == "revoked"
+    assert validated.returncode == 0, validated.stdout
+    asked = f"Authentication is required to have a.{name},b.{name} validated for the account default\n"
+    assert asked in validated.stdout
     assert [(question.user, question.action) for question in questions] == [
         (ADMIN, "org.acmed1.order"),
         (ADMIN, "org.acmed1.revoke"),
+        (ADMIN, "org.acmed1.order"),
     ]
 
 

@@ -82,7 +82,7 @@ class Privd:
 
     def order(self, job: int) -> None:
         """An order, with the CA in this process."""
-        made = self.call("NewRequest", job=job, certificate=NAME, newKey=False)
+        made = self.call("NewRequest", job=job, certificate=NAME, account=None, newKey=False)
         chain = issue(made["csr"])
         installed = self.call("Install", job=job, certificate=NAME, request=made["request"], chain=chain)
         assert "serialNumber" in installed, installed
@@ -210,7 +210,9 @@ def test_without_a_host_key(privd: Privd) -> None:
 
 def test_only_acmed_may_call(privd: Privd) -> None:
     for user in ("nobody", "www-data"):
-        assert "Permission denied" in privd.call("NewRequest", user, certificate=NAME, newKey=True)["error"]
+        assert (
+            "Permission denied" in privd.call("NewRequest", user, certificate=NAME, account=None, newKey=True)["error"]
+        )
 
 
 def test_the_key_is_given_to_the_group(privd: Privd) -> None:
@@ -290,15 +292,19 @@ def test_a_directory_of_another_user(privd: Privd) -> None:
     privd.machine.run(["systemctl", "stop", "acme-privd.service"])
 
 
+def opened(privd: Privd, job: int) -> dict[str, Any]:
+    return privd.call("OpenChallenge", job=job, certificate=NAME, type="http-01")
+
+
 def listening(privd: Privd) -> str:
     return privd.shell("ss -Hltn 'sport = :80'")
 
 
 def test_the_port_is_open_while_somebody_asked_for_it(privd: Privd) -> None:
     assert listening(privd) == ""
-    assert privd.call("OpenChallenge", job=11, certificate=NAME) == {"method": "directory"}
+    assert opened(privd, 11) == {"method": "directory"}
     assert listening(privd)
-    assert privd.call("OpenChallenge", job=12, certificate=NAME) == {"method": "directory"}
+    assert opened(privd, 12) == {"method": "directory"}
     assert privd.call("CloseChallenge", job=11, certificate=NAME) == {}
     assert listening(privd), "another job needs it"
     assert privd.call("CloseChallenge", job=12, certificate=NAME) == {}
@@ -309,14 +315,14 @@ def test_the_port_is_open_while_somebody_asked_for_it(privd: Privd) -> None:
 def test_a_port_that_is_taken(privd: Privd) -> None:
     privd.machine.run(["systemd-run", "--quiet", "--unit=other", "nc", "-l", "-k", "-p", "80"])
     privd.machine.wait_until("the port to be taken", lambda: listening(privd))
-    answer = privd.call("OpenChallenge", job=13, certificate=NAME)
+    answer = opened(privd, 13)
     privd.machine.run(["systemctl", "stop", "other.service"])
     assert listening(privd) == ""
     assert answer["error"] == "ChallengeUnavailable"
     for part in ("port 80", "ss -ltnp 'sport = :80'", '"webroot"', '"proxied"'):
         assert part in answer["message"]
     assert state(privd.machine, "acme-http01-lease@13.service") == "inactive"
-    assert privd.call("OpenChallenge", job=13, certificate=NAME) == {"method": "directory"}
+    assert opened(privd, 13) == {"method": "directory"}
     privd.call("CloseChallenge", job=13, certificate=NAME)
 
 
@@ -326,7 +332,7 @@ def http01(privd: Privd, text: str) -> None:
 
 def test_behind_a_web_server(privd: Privd) -> None:
     http01(privd, 'mode = "proxied"')
-    assert privd.call("OpenChallenge", job=14, certificate=NAME) == {"method": "directory"}
+    assert opened(privd, 14) == {"method": "directory"}
     assert listening(privd) == ""
     assert privd.shell("test -S /run/acmed/http01.sock && echo there") == "there\n"
     assert privd.call("CloseChallenge", job=14, certificate=NAME) == {}
@@ -334,21 +340,20 @@ def test_behind_a_web_server(privd: Privd) -> None:
 
 
 def publish(privd: Privd, token: str = TOKEN) -> dict[str, Any]:
-    return privd.call(
-        "PublishToken", certificate=NAME, token=token, keyAuthorization=f"{token}{AUTHORIZATION[len(TOKEN) :]}"
-    )
+    authorization = f"{token}{AUTHORIZATION[len(TOKEN) :]}"
+    return privd.call("PublishToken", certificate=NAME, identifier=NAME, token=token, keyAuthorization=authorization)
 
 
 def test_webroot(privd: Privd) -> None:
     http01(privd, 'mode = "webroot"\nwebroot = "/srv/www"')
-    assert "/srv/www" in privd.call("OpenChallenge", job=15, certificate=NAME)["message"]
+    assert "/srv/www" in opened(privd, 15)["message"]
     privd.machine.run(["install", "-d", "-o", "www-data", "-g", "www-data", "/srv/www"])
-    assert privd.call("OpenChallenge", job=15, certificate=NAME) == {"method": "webroot"}
+    assert opened(privd, 15) == {"method": "webroot"}
     assert publish(privd) == {}
     path = f"/srv/www/.well-known/acme-challenge/{TOKEN}"
     assert privd.machine.read(path) == AUTHORIZATION
     assert privd.shell(f"stat -c '%a %U %G' {path}") == "644 www-data www-data\n"
-    assert privd.call("WithdrawToken", certificate=NAME, token=TOKEN) == {}
+    assert privd.call("WithdrawToken", certificate=NAME, identifier=NAME, token=TOKEN) == {}
     assert privd.shell("ls /srv/www/.well-known/acme-challenge") == ""
     assert publish(privd, "../" * 10) == {"error": "InvalidParameter", "parameter": "token"}
     assert privd.call("CloseChallenge", job=15, certificate=NAME) == {}

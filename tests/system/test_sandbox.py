@@ -23,7 +23,7 @@ MARK = probes.MARK
 DENIALS = {"EACCES", "EAFNOSUPPORT", "ECONNREFUSED", "ENOENT", "EPERM", "EROFS"}
 
 # What everybody on the machine may read.
-PUBLIC = ["read a certificate", "read the configuration", "read tokens"]
+PUBLIC = ["read a certificate", "read the configuration", "read tokens", "read answers for port 443"]
 INTERNET = [
     "open a socket of AF_INET",
     "open a socket of AF_INET6",
@@ -60,10 +60,12 @@ UNITS = {
             *LOCAL,
             "read acmed's state",
             "write to /run/acmed/http01",
+            "write to /run/acmed/alpn01",
             "write to /var/lib/acmed",
             "reach the system bus",
             "reach priv.sock",
             "reach client.sock",
+            "reach dns.sock",
             "reach a socket that is open to all",
         ],
         "acmed",
@@ -93,6 +95,7 @@ UNITS = {
         "dynamic",
         1.3,
     ),
+    "acme-dnsd": Row([*LOCAL, *INTERNET, "read the configuration"], "dynamic", 1.3),
     "acme-privd": Row(
         [
             *PUBLIC,
@@ -108,6 +111,8 @@ UNITS = {
             "write to /etc/acmed/ca",
             "write to /etc/acmed/certificates.d",
             "write to /etc/credstore.encrypted/acmed.accounts",
+            "write to /etc/credstore.encrypted/acmed.next-accounts",
+            "write to /etc/credstore.encrypted/acmed.bindings",
             "write to /var/lib/acme",
             "write to /var/lib/acme-privd",
             "reach the system bus",
@@ -126,6 +131,11 @@ UNITS = {
     ),
     "acme-verify": Row(LOCAL, "dynamic", 0.4),
     "acme-http01": Row(["execute python3", "read tokens", "read the configuration"], "dynamic", 0.4),
+    "acme-alpn01": Row(
+        ["execute python3", "read answers for port 443", "read the configuration"],
+        "dynamic",
+        0.4,
+    ),
     "acme-renew": Row(
         [*LOCAL, "read the configuration", "reach the system bus", "reach a socket that is open to all"], "acmed", 0.4
     ),
@@ -170,6 +180,7 @@ UNITS = {
     ),
     "acme-http01-lease@80": Row(["execute python3", "execute sleep"], "dynamic", 0.4, changes=INTERPRETER),
     "acme-http01-proxied-lease@80": Row(["execute python3", "execute sleep"], "dynamic", 0.4, changes=INTERPRETER),
+    "acme-alpn01-lease@80": Row(["execute python3", "execute sleep"], "dynamic", 0.4, changes=INTERPRETER),
 }
 
 PREPARE = f"""
@@ -177,6 +188,7 @@ set -eu
 systemctl start acmed.service acme-clientd.service acme-keyd.service  # they make their directories
 systemctl stop acmed.service acme-clientd.service acme-keyd.service acme-privd.service acme-verify.service
 for directory in /var/lib/acme-privd /var/lib/acme-clientd /var/lib/acmed /run/acme-keyd /run/acmed/http01 \\
+        /run/acmed/alpn01 \\
         /home /root /tmp /var/tmp /dev/shm; do
     echo secret >$directory/{MARK}
     chmod 644 $directory/{MARK}
@@ -198,6 +210,7 @@ systemd-run --quiet --unit={MARK}-listener /usr/bin/python3 -I {TARGET}/listener
 CLEAN = f"""
 systemctl stop {MARK}.service {MARK}-listener.service acmed.service acme-clientd.service acme-keyd.service
 for directory in /var/lib/acme-privd /var/lib/acme-clientd /var/lib/acmed /run/acme-keyd /run/acmed/http01 \\
+        /run/acmed/alpn01 \\
         /home /root /tmp /var/tmp /dev/shm /dev/mqueue /etc/credstore.encrypted/acmed.accounts; do
     rm $directory/{MARK}
 done

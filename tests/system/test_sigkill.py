@@ -6,7 +6,6 @@ cannot leave the step before the kill, and the one that is killed is at work, no
 """
 
 import os
-import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.machine import Machine, Pebble
-from tests.system.gate.gate import Gate, gate
+from tests.system.gate.gate import gate
+from tests.system.killing import ALWAYS, Victims, leftovers
 from tests.system.lease import wait_closed
 
 ACCOUNT = "sigkill"
@@ -36,23 +36,6 @@ FIREWALL = """
 table inet sigkill {
     chain input { type filter hook input priority 0; policy drop; iif lo accept; ct state established accept; }
 }
-"""
-
-# The files fit each other, and are what Pebble issued; nothing lies beside them.
-WHOLE = """
-set -eu
-cd /var/lib/acme/$1
-test "$(openssl pkey -in privkey.pem -pubout)" = "$(openssl x509 -in cert.pem -noout -pubkey)"
-cat cert.pem chain.pem | cmp - fullchain.pem
-openssl verify -CAfile /run/gate/root.pem -untrusted chain.pem -verify_hostname $1 cert.pem
-test "$(ls | xargs)" = 'cert.pem chain.pem fullchain.pem privkey.pem'
-test "$(ls -Ad ../.$1.* | wc -l)" = 1
-"""
-LEFT = """
-find /run/acmed/http01 /var/lib/acmed/jobs -type f
-find /var/lib/acme* /var/lib/private/acme-clientd /etc/acmed /etc/credstore.encrypted \
-    -name '*new' -o -name '*.partial' -o -name '*.link' -o -name '*.broken'
-systemctl list-units --all --plain --no-legend 'acme-http01-*lease@*'
 """
 
 
@@ -78,7 +61,6 @@ DOWNLOAD = Point("download", "download", "request", "/certZ/")
 INSTALL = Point("install", "install")
 RELOAD = Point("reload", "reload")
 
-ALWAYS = ("acmed", "acme-privd", "acme-clientd", "acme-keyd")
 TABLE = [
     *[(REQUEST, victim) for victim in ALWAYS],
     *[(NEW_ORDER, victim) for victim in ("acmed", "acme-clientd")],
@@ -94,41 +76,8 @@ TABLE = [
 ]
 
 
-@dataclass
-class Rig:
-    """The machine, the gate, and how the files were before."""
-
-    machine: Machine
-    gate: Gate
-    left: str
-
-    def main_pid(self, victim: str) -> int:
-        show = ["systemctl", "show", "--property=MainPID", "--value", f"{victim}.service"]
-        return int(self.machine.run(show).stdout)
-
-    def signal(self, name: str, victim: str) -> None:
-        self.machine.run(["systemctl", "kill", f"--signal={name}", "--kill-whom=main", f"{victim}.service"])
-
-    def freeze(self, victim: str) -> None:
-        """Start a daemon and stop it with SIGSTOP, so that whoever calls it waits."""
-        self.machine.run(["systemctl", "start", f"{victim}.service"])
-        self.signal("STOP", victim)
-
-    def step(self) -> str:
-        """That of the only job; empty where there is none."""
-        jobs = self.machine.run(["busctl", "call", "org.acmed1", "/org/acmed1", "org.acmed1.Manager", "ListJobs"])
-        path = re.search(r"/org/acmed1/job/_\d+", jobs.stdout)
-        if not path:
-            return ""
-        get = ["busctl", "get-property", "org.acmed1", path[0], "org.acmed1.Job", "Step"]
-        return self.machine.run(get).stdout.strip().removeprefix("s ").strip('"')
-
-    def kill(self, victim: str) -> None:
-        """SIGKILL; it hits, or this fails."""
-        pid = self.main_pid(victim)
-        assert pid, f"{victim} does not run here"
-        self.machine.run(["kill", "-KILL", str(pid)])
-        self.machine.wait_until(f"{victim} to be gone", lambda: self.main_pid(victim) != pid)
+class Rig(Victims):
+    """Holds an order for a name that is validated by http-01."""
 
     def hold(self, point: Point) -> None:
         """Arrange before the order begins that it will stop there."""
@@ -146,9 +95,9 @@ class Rig:
         if point.path:
             self.gate.wait_held()
         if point is REQUEST:  # acme-privd has made it, and waits for acme-keyd to take the permit
-            self._wait_file(f"/var/lib/acme-privd/pending/{name}/request.json")
+            self.wait_file(f"/var/lib/acme-privd/pending/{name}/request.json")
         if point is RELOAD:
-            self._wait_file("/run/gate/reloads")
+            self.wait_file("/run/gate/reloads")
         if point is VALIDATION:  # the CA is in the responder's queue
             self.signal("STOP", "acme-http01")
             self.gate.release()
@@ -161,20 +110,7 @@ class Rig:
         self.machine.run(["rm", "-f", "/run/gate/hold-reload"])
         for victim in ("acme-keyd", "acme-verify", "acme-http01"):
             if self.main_pid(victim):
-                self.signal("CONT", victim)
-
-    def _wait_file(self, path: str) -> None:
-        probe = ["test", "-e", path]
-        self.machine.wait_until(f"{path} to be there", lambda: self.machine.run(probe, check=False).returncode == 0)
-
-    def check_whole(self, name: str) -> None:
-        self.machine.run(["sh", "-c", WHOLE, "sh", name])
-        wait_closed(self.machine)
-        assert leftovers(self.machine) == self.left
-
-
-def leftovers(machine: Machine) -> str:
-    return machine.run(["sh", "-c", LEFT]).stdout
+                self.signal("CONT", victim, check=False)  # the order goes on, and may be over by now
 
 
 @pytest.fixture(scope="module")

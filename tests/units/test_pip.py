@@ -25,10 +25,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(SOURCE / name, source)
     # Its own pip would take longer to install than acmed.
-    venv = ["/usr/bin/python3", "-m", "venv", "--system-site-packages", "--without-pip", environment]
+    venv = ["/usr/bin/python3", "-m", "venv", "--system-site-packages", "--without-pip", str(environment)]
     subprocess.run(venv, check=True)
-    pip = [sys.executable, "-m", "pip", "--python", environment / "bin" / "python3"]
-    install = ["install", "--quiet", "--no-index", "--no-build-isolation", "--no-compile", source]
+    pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python3")]
+    install = ["install", "--quiet", "--no-index", "--no-build-isolation", "--no-compile", str(source)]
     done = subprocess.run([*pip, *install], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     yield environment

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs in the machine: passes HTTPS on to Pebble, and stops what the file HOLD names until that file is gone.
+"""Runs in the machine: passes HTTPS on to the Pebble whose port it is told, and stops what the file HOLD names until
+that file is gone.
 
 HOLD says "request /path" (it is not passed on meanwhile) or "answer /path" (Pebble has done it, and the client does
 not know); each exchange that is stopped adds a line to HELD. A request whose client is gone by then is dropped, as the
@@ -11,6 +12,7 @@ import http.client
 import json
 import socket
 import ssl
+import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,7 +36,9 @@ class Exchange(BaseHTTPRequestHandler):
             return
         # Pebble puts the host that it was asked for into all URLs, and so all come back here.
         headers = {name: self.headers[name] for name in PASSED if name in self.headers} | {"Host": f"localhost:{PORT}"}
-        upstream = http.client.HTTPSConnection("localhost", PEBBLE, context=ssl.create_default_context(cafile=CA))
+        upstream = http.client.HTTPSConnection(
+            "localhost", int(sys.argv[1]), context=ssl.create_default_context(cafile=CA)
+        )
         upstream.request(self.command, self.path, body or None, headers)
         answer = upstream.getresponse()
         content = answer.read()

@@ -2,6 +2,7 @@
 """A taken-over acme-clientd: runs in its unit, with its sandbox, and does what the file PLAN says.
 
 "sign": asks acme-keyd for everything that an attacker wants, in the middle of a good order, and notes the answers.
+FOREIGN: wants challenges answered for the key of an account of the attacker's own.
 Otherwise it names a chain to hand back: a key of CHAINS.
 """
 
@@ -25,6 +26,7 @@ from acmed.config import load
 from acmed.paths import KEY_SOCKET
 
 PLAN = Path("/etc/hostile-plan")
+FOREIGN, FOREIGN_THUMBPRINT, TOKEN = "foreign-thumbprint", "f" * 43, "token"
 NOW = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 DAY = datetime.timedelta(days=1)
 
@@ -117,23 +119,59 @@ class Hostile:
     async def order(
         self, _: varlink.Call, account: str, identifiers: Any, csr: str, **_parameters: Any
     ) -> dict[str, Any]:
-        if PLAN.read_text() == "sign":
+        plan = PLAN.read_text()
+        if plan == "sign":
             answers = await attack(account, identifiers, csr)
             Path(os.environ["STATE_DIRECTORY"], "answers.json").write_text(json.dumps(answers))
             raise varlink.VarlinkError("org.acmed.Client.Unreachable", url="", message="hostile")
-        return {"order": "https://localhost:14000/order/none", "created": True, "challenges": []}
+        challenges = [foreign_challenge(identifier) for identifier in identifiers if plan == FOREIGN]
+        return {"order": "https://localhost:14000/order/none", "created": True, "challenges": challenges}
 
     async def finalize(self, _: varlink.Call, csr: str, **_parameters: Any) -> dict[str, Any]:
         request = x509.load_der_x509_csr(base64.b64decode(csr))
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         chain = CHAINS[PLAN.read_text()](Authority(), request.public_key(), names.get_values_for_type(x509.DNSName)[0])
-        return {"step": "download", "progress": 95, "detail": "", "chain": chain}
+        return {"step": "download", "progress": 95, "detail": "", "done": True, "chain": chain, "expires": None}
+
+    async def directory(self, _: varlink.Call, **_parameters: Any) -> dict[str, Any]:
+        return {
+            "termsOfService": None,
+            "website": None,
+            "caaIdentities": [],
+            "externalAccountRequired": False,
+            "profiles": {},
+            "renewalInfo": False,
+            "newAuthz": False,
+            "clockOffset": 0,
+        }
+
+    async def renewal_info(self, _: varlink.Call, **_parameters: Any) -> dict[str, Any]:
+        return {"start": None, "end": None, "explanationUrl": None, "retryAfter": 86400}
+
+    async def silence(self, _: varlink.Call, **_parameters: Any) -> dict[str, Any]:
+        raise varlink.VarlinkError("org.acmed.Client.Unreachable", url="", message="hostile")
+
+    read_account = update_account = deactivate_account = change_key = silence
+    revocation_nonce = send_revocation = silence
 
     async def drop(self, _: varlink.Call, **_parameters: Any) -> dict[str, Any]:
         return {}
 
     async def revoke(self, _: varlink.Call, **_parameters: Any) -> dict[str, Any]:
         return {}
+
+
+def foreign_challenge(identifier: dict[str, str]) -> dict[str, Any]:
+    """As the CA would offer it, with an answer for another account's key."""
+    return {
+        "identifier": identifier,
+        "wildcard": False,
+        "type": "http-01",
+        "url": "https://localhost:14000/chalZ/none",
+        "token": TOKEN,
+        "keyAuthorization": f"{TOKEN}.{FOREIGN_THUMBPRINT}",
+        "issuers": [],
+    }
 
 
 async def attack(account: str, identifiers: list[dict[str, str]], csr: str) -> dict[str, str]:
@@ -148,6 +186,8 @@ async def attack(account: str, identifiers: list[dict[str, str]], csr: str) -> d
         .sign(OTHER, hashes.SHA256())
     )
     inner = {"protected": b64(b"{}"), "payload": b64(json.dumps({"account": uri}).encode()), "signature": b64(b"x")}
+    bank = {"type": "dns", "value": "bank.example.com"}
+    agreed = {"termsOfServiceAgreed": True, "contact": ["mailto:admin@example.com"]}
     wanted: dict[str, tuple[str, Any]] = {
         "control: the order itself": (f"{ca}/order-plz", {"identifiers": identifiers}),
         "control: its finalize": (f"{ca}/finalize-order/1", {"csr": b64(base64.b64decode(csr))}),
@@ -158,11 +198,15 @@ async def attack(account: str, identifiers: list[dict[str, str]], csr: str) -> d
         "deactivate": (uri, {"status": "deactivated"}),
         "deactivate elsewhere": (f"{ca}/any", {"status": "deactivated"}),
         "contact": (uri, {"contact": ["mailto:evil@example.org"]}),
-        "another name": (f"{ca}/order-plz", {"identifiers": [{"type": "dns", "value": "bank.example.com"}]}),
-        "one name more": (
-            f"{ca}/order-plz",
-            {"identifiers": [*identifiers, {"type": "dns", "value": "bank.example.com"}]},
-        ),
+        "no contact": (uri, {"contact": []}),
+        "terms for others": (uri, {"termsOfServiceAgreed": True}),
+        "another name": (f"{ca}/order-plz", {"identifiers": [bank]}),
+        "one name more": (f"{ca}/order-plz", {"identifiers": [*identifiers, bank]}),
+        "another profile": (f"{ca}/order-plz", {"identifiers": identifiers, "profile": "evil"}),
+        "another end": (f"{ca}/order-plz", {"identifiers": identifiers, "notAfter": "2036-01-01T00:00:00Z"}),
+        "in place of another": (f"{ca}/order-plz", {"identifiers": identifiers, "replaces": "AAAA.AAAA"}),
+        "newAuthz": (f"{ca}/authorize", {"identifier": bank}),
+        "newAuthz for the ordered name": (f"{ca}/authorize", {"identifier": identifiers[0]}),
         "another CSR": (
             f"{ca}/finalize-order/1",
             {"csr": b64(other_csr.public_bytes(serialization.Encoding.DER))},
@@ -170,14 +214,25 @@ async def attack(account: str, identifiers: list[dict[str, str]], csr: str) -> d
         "another CA": ("https://acme.example.net/new-order", {"identifiers": identifiers}),
         "another port": (f"{ca.rsplit(':', 1)[0]}:15000/x", None),
         "newAccount": (f"{ca}/sign-me-up", {"termsOfServiceAgreed": True, "contact": []}),
+        "newAccount, bound to the owner's other account": (f"{ca}/sign-me-up", agreed),
+        "newAccount, bound elsewhere": (f"{ca}/sign-me-up", {**agreed, "externalAccountBinding": inner}),
+        "onlyReturnExisting": (f"{ca}/sign-me-up", {"onlyReturnExisting": True}),
         "revoke": (f"{ca}/revoke-cert", {"certificate": b64(b"x"), "reason": 1}),
         "deactivate an authorization": (f"{ca}/authZ/1", {"status": "deactivated"}),
     }
+    calls: dict[str, tuple[str, dict[str, Any]]] = {
+        name: ("Sign", {"url": url, "payload": "" if payload is None else b64(json.dumps(payload).encode())})
+        for name, (url, payload) in wanted.items()
+    }
+    calls |= {
+        "look the account up": ("SignLookup", {"url": f"{ca}/sign-me-up", "next": False}),
+        "look the next key up": ("SignLookup", {"url": f"{ca}/sign-me-up", "next": True}),
+        "change to the next key": ("SignKeyChange", {"url": f"{ca}/rollover-account-key"}),
+    }
     answers = {}
-    for name, (url, payload) in wanted.items():
-        body = "" if payload is None else b64(json.dumps(payload).encode())
+    for name, (method, parameters) in calls.items():
         try:
-            await key.call("Sign", timeout=20, account=account, url=url, nonce="bm9uY2U", payload=body)
+            await key.call(method, timeout=20, account=account, nonce="bm9uY2U", **parameters)
             answers[name] = "signed"
         except varlink.VarlinkError as error:
             answers[name] = error.name

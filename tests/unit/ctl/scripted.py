@@ -39,6 +39,11 @@ class Object:
         return dict(self.values)
 
 
+def _heed_ctrl_c() -> None:
+    """Whoever runs the tests in the background may have it ignored, and programs inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def _unexpected(_: Call, *arguments: Any) -> None:
     raise DBusError("org.freedesktop.DBus.Error.Failed", f"the test did not expect this call: {arguments}")
 
@@ -248,6 +253,7 @@ class World:
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
+                preexec_fn=_heed_ctrl_c,
                 env=os.environ | own | dict(environment or {}),
             )
         )

@@ -84,19 +84,29 @@ def log(priority: int, message: str, *arguments: object, message_id: str | None 
         return
     text = printable(message % arguments if arguments else message)
     if "JOURNAL_STREAM" not in os.environ:
-        print(f"{_identifier}: {text}", file=sys.stderr)
+        try:
+            print(f"{_identifier}: {text}", file=sys.stderr)
+        except OSError:  # whoever watched has gone, or closed the terminal: that must not end the program
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
         return
+    if not send(priority, text, message_id, values):
+        print(f"<{priority}>{text}", file=sys.stderr, flush=True)  # sd-daemon(3)
+
+
+def send(priority: int, text: str, message_id: str | None, values: dict[str, Any]) -> bool:
+    """One entry straight to the journal, whatever the level. False where there is no way there: in a unit without
+    AF_UNIX, or an installation without systemd-python.
+    """
     named = {f"ACME_{name.upper()}": printable(str(value)) for name, value in ((_context.get() or {}) | values).items()}
     if message_id:
         named["MESSAGE_ID"] = message_id
     try:
         from systemd import journal  # noqa: PLC0415 - not needed by programs that run in a terminal
 
-        journal.send(text, PRIORITY=str(priority), SYSLOG_IDENTIFIER=_identifier, **named)
-    # A unit without AF_UNIX, or an installation without systemd-python, has no way there but its standard error
-    # (sd-daemon(3)).
+        journal.send(printable(text), PRIORITY=str(priority), SYSLOG_IDENTIFIER=_identifier, **named)
     except (OSError, ImportError):
-        print(f"<{priority}>{text}", file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def printable(text: str) -> str:

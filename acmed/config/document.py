@@ -57,9 +57,12 @@ def files(directory: Path) -> list[Path]:
     return [path for path in paths if path.name.endswith(".toml") and not path.name.startswith(".")]
 
 
-def read(path: Path, root: Path) -> Document:
-    """Reads and parses a file that belongs to the configuration in root. Raises Refused, and FileNotFoundError."""
-    text = _decode(path, _read(path, root))
+def read(path: Path, root: Path, owner: int | None = None) -> Document:
+    """Reads and parses a file that belongs to the configuration in root. Raises Refused, and FileNotFoundError.
+
+    owner: the user, by number, whose it may be besides root's; whose root is, unless it is given.
+    """
+    text = _decode(path, _read(path, root, owner))
     try:
         return Document(path, text, tomllib.loads(text))
     except RecursionError:
@@ -68,12 +71,12 @@ def read(path: Path, root: Path) -> Document:
         raise Refused(_syntax_problem(path, text, str(error))) from None
 
 
-def _read(path: Path, root: Path) -> bytes:
+def _read(path: Path, root: Path, owner: int | None) -> bytes:
     """A file's bytes, if it is a plain file of root's that nobody else may write, and lies in the directory root."""
     try:
         real = _inside(path, root)
         with open(real, "rb", opener=_open) as file:
-            _trust(path, os.fstat(file.fileno()), root.stat().st_uid)
+            _trust(path, os.fstat(file.fileno()), root.stat().st_uid if owner is None else owner)
             data = file.read(MAX_SIZE + 1)
     except FileNotFoundError:
         raise

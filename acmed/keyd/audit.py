@@ -4,7 +4,7 @@
 from typing import Any
 
 from acmed import journal
-from acmed.keyd.request import Finalize, KeyChange, NewAuthorization, NewOrder, Request, Revocation
+from acmed.keyd.request import AccountRead, Finalize, KeyChange, NewAuthorization, NewOrder, Request, Revocation
 from acmed.varlink import Call
 
 # Entries of the catalog, units/acmed.catalog.
@@ -22,7 +22,7 @@ def signed(peer: Call, account: str, url: str, request: Request, rule: str) -> N
         rule,
         message_id=MESSAGE_SIGNED,
         rule=rule,
-        **_details(peer, account, url, request),
+        **details(peer, account, url, request),
     )
 
 
@@ -35,23 +35,24 @@ def refused(peer: Call, account: str, url: str, request: Request | None, rule: s
         rule,
         message_id=MESSAGE_REFUSED,
         rule=rule,
-        **_details(peer, account, url, request),
+        **details(peer, account, url, request),
     )
 
 
-def _details(peer: Call, account: str, url: str, request: Request | None) -> dict[str, Any]:
-    details: dict[str, Any] = {"account": account, "url": url[:_MAX_URL], "peer_uid": peer.uid, "peer_pid": peer.pid}
+def details(peer: Call, account: str, url: str, request: Request | AccountRead | None) -> dict[str, Any]:
+    """What the entry's fields are, beside its rule."""
+    found: dict[str, Any] = {"account": account, "url": url[:_MAX_URL], "peer_uid": peer.uid, "peer_pid": peer.pid}
     if request:
-        details["operation"] = request.operation
+        found["operation"] = request.operation
     match request:
         case NewOrder(identifiers=identifiers):
-            details["identifiers"] = " ".join(sorted(str(identifier) for identifier in identifiers))
+            found["identifiers"] = " ".join(sorted(str(identifier) for identifier in identifiers))
         case NewAuthorization(identifier=identifier):
-            details["identifiers"] = str(identifier)
+            found["identifiers"] = str(identifier)
         case Finalize(csr_sha256=digest):
-            details["csr_sha256"] = digest
+            found["csr_sha256"] = digest
         case Revocation(certificate_sha256=digest):
-            details["certificate_sha256"] = digest
+            found["certificate_sha256"] = digest
         case KeyChange(thumbprint=thumbprint):
-            details["next_key"] = thumbprint
-    return details
+            found["next_key"] = thumbprint
+    return found

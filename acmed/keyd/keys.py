@@ -51,16 +51,17 @@ class Key:
         return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
 
-def parse(pem: bytes) -> Key:
-    """An unencrypted private key in PEM: ECDSA on P-256, P-384 or P-521, RSA of 2048 to 4096 bits, or Ed25519. Raises
-    UnusableKey.
+def parse(pem: bytes, passphrase: bytes | None = None) -> Key:
+    """A private key in PEM, encrypted where there is a passphrase: ECDSA on P-256, P-384 or P-521, RSA of 2048 to 4096
+    bits, or Ed25519. Raises UnusableKey.
     """
     if not pem.strip():
         raise UnusableKey("it is empty")
     try:
-        private = load_pem_private_key(pem, password=None)
+        private = load_pem_private_key(pem, password=passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise UnusableKey("it is not an unencrypted private key in PEM") from error
+        form = "an unencrypted private key in PEM" if passphrase is None else "encrypted PEM of this passphrase"
+        raise UnusableKey(f"it is not {form}") from error
     if isinstance(private, rsa.RSAPrivateKey):
         if not 2048 <= private.key_size <= 4096:
             raise UnusableKey(f"an RSA key has 2048 to 4096 bits, not {private.key_size}")

@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 from acmed import config, daemon, journal, varlink
@@ -15,12 +16,22 @@ _IDLE = 10.0  # seconds
 
 
 def main() -> None:
-    """Runs until idle or SIGTERM. The unit gives CREDENTIALS_DIRECTORY, RUNTIME_DIRECTORY and both sockets."""
+    """Runs until idle or SIGTERM. The unit gives CREDENTIALS_DIRECTORY, RUNTIME_DIRECTORY and both sockets.
+
+    With options it needs no unit: then it signs for others, as far/main.py says.
+    """
+    if len(sys.argv) > 1:
+        from acmed.keyd.far.main import main as sign_for_others  # noqa: PLC0415  the unit has no use for it
+
+        sign_for_others(sys.argv[1:])
+        return
     configuration = config.load().configuration
     journal.setup("acme-keyd", configuration.log_level("acme-keyd"))
     directory, runtime = os.environ.get("CREDENTIALS_DIRECTORY"), os.environ.get("RUNTIME_DIRECTORY")
     if not runtime:
-        raise SystemExit("RUNTIME_DIRECTORY is not set: acme-keyd is started by acme-keyd.service.")
+        raise SystemExit(
+            "RUNTIME_DIRECTORY is not set: acme-keyd is started by acme-keyd.service, or with --socket or --stdio."
+        )
     credentials = read(Path(directory)) if directory else Credentials()
     permits = Permits(Path(runtime) / "permits.json")
     services = {

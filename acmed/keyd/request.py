@@ -7,7 +7,7 @@ The same bytes that are parsed here are signed. Duplicate members are refused, a
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from acmed.keyd import jws
@@ -55,10 +55,15 @@ class NewAuthorization:
 
 @dataclass(frozen=True)
 class Finalize:
-    """Section 7.4; csr_sha256 is hexadecimal."""
+    """Section 7.4. csr: DER."""
 
-    csr_sha256: str
+    csr: bytes = field(repr=False)
     operation = "finalize"
+
+    @property
+    def csr_sha256(self) -> str:
+        """Hexadecimal."""
+        return hashlib.sha256(self.csr).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,13 @@ class Lookup:
 
     next: bool
     operation = "account lookup"
+
+
+@dataclass(frozen=True)
+class AccountRead:
+    """POST-as-GET of the account's URL, or a change of nothing, told from the URL: for far/ only."""
+
+    operation = "account read"
 
 
 @dataclass(frozen=True)
@@ -102,11 +114,16 @@ class KeyChange:
 
 @dataclass(frozen=True)
 class Revocation:
-    """Section 7.6; certificate_sha256 is hexadecimal, of the DER."""
+    """Section 7.6. certificate: DER."""
 
-    certificate_sha256: str
+    certificate: bytes = field(repr=False)
     reason: int
     operation = "revokeCert"
+
+    @property
+    def certificate_sha256(self) -> str:
+        """Hexadecimal."""
+        return hashlib.sha256(self.certificate).hexdigest()
 
 
 # What a caller may hand over, and that with what acme-keyd makes itself.
@@ -128,21 +145,28 @@ def understand(payload: bytes) -> Understood:
     """The request in a payload. Raises NotUnderstood."""
     if not payload:
         return PostAsGet()
-    try:
-        message = json.loads(payload.decode(), object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise NotUnderstood("the payload is a JSON object without duplicate members") from error
-    if not isinstance(message, dict):
-        raise NotUnderstood("the payload is a JSON object")
+    message = members(payload, "the payload")
     if not message:
         return ChallengeAnswer()
-    request = _of_orders(message) or _of_accounts(message)
+    request = of_orders(message) or _of_accounts(message)
     if request is None:
         raise NotUnderstood("no request of this form is signed")
     return request
 
 
-def _of_orders(message: dict[str, Any]) -> NewOrder | NewAuthorization | Finalize | Revocation | None:
+def members(data: bytes, what: str) -> dict[str, Any]:
+    """The members of a JSON object. Raises NotUnderstood, which says what it is that is none."""
+    try:
+        message = json.loads(data.decode(), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise NotUnderstood(f"{what} is a JSON object without duplicate members") from error
+    if not isinstance(message, dict):
+        raise NotUnderstood(f"{what} is a JSON object")
+    return message
+
+
+def of_orders(message: dict[str, Any]) -> NewOrder | NewAuthorization | Finalize | Revocation | None:
+    """The request of these members, where it is one about certificates. Raises NotUnderstood."""
     match message:
         case {"identifiers": list(identifiers), **rest} if rest.keys() <= _ORDER_MEMBERS and _strings(rest.values()):
             names = frozenset(_identifier(item) for item in identifiers)
@@ -150,9 +174,9 @@ def _of_orders(message: dict[str, Any]) -> NewOrder | NewAuthorization | Finaliz
         case {"identifier": identifier, **rest} if not rest:
             return NewAuthorization(_identifier(identifier))
         case {"csr": str(csr), **rest} if not rest:
-            return Finalize(_sha256(csr))
+            return Finalize(_der(csr))
         case {"certificate": str(certificate), "reason": int(reason), **rest} if not rest and reason is not True:
-            return Revocation(_sha256(certificate), reason)
+            return Revocation(_der(certificate), reason)
     return None
 
 
@@ -181,9 +205,9 @@ def _identifier(item: Any) -> Identifier:
     raise NotUnderstood("an identifier has a type, dns or ip, and a value")
 
 
-def _sha256(text: str) -> str:
+def _der(text: str) -> bytes:
     try:
-        return hashlib.sha256(jws.decode(text)).hexdigest()
+        return jws.decode(text)
     except jws.NotBase64Url as error:
         raise NotUnderstood("DER is sent as base64url") from error
 

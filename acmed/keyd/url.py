@@ -9,6 +9,7 @@ from acmed.config.model import origin
 from acmed.keyd.request import NotUnderstood
 
 _MAX_LENGTH = 2048
+_NUMBER = re.compile(r"\+?0*(?=[0-9])")  # a CA that numbers its accounts may read 1, 01 and +1 as one
 _PARAMETERS = re.compile(r"[;?#].*", re.DOTALL)  # a proxy may decode %3f to a question mark that counts
 
 
@@ -35,5 +36,6 @@ def _path(url: str) -> list[str]:
         if segment == "..":
             segments = segments[:-1]
         elif segment not in ("", "."):
-            segments.append(_PARAMETERS.sub("", segment))
+            bare = _PARAMETERS.sub("", segment)
+            segments.append(_NUMBER.sub("", bare, count=1) if bare.lstrip("+").isdecimal() else bare)
     return segments

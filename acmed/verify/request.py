@@ -27,6 +27,10 @@ _SIGNATURES = (
     x509.SignatureAlgorithmOID.ECDSA_WITH_SHA384,
     x509.SignatureAlgorithmOID.ECDSA_WITH_SHA512,
 )
+_EXTENSION_REQUESTS = (
+    x509.ObjectIdentifier("1.2.840.113549.1.9.14"),  # PKCS#9, RFC 2985 section 5.4.2
+    x509.ObjectIdentifier("1.3.6.1.4.1.311.2.1.14"),  # Microsoft's
+)
 _CURVES = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384", "secp521r1": "ecdsa-p521"}
 
 
@@ -52,6 +56,7 @@ def read_request(der: bytes) -> Wanted:
         csr = x509.load_der_x509_csr(der)
         if csr.public_bytes(Encoding.DER) != der:
             raise InvalidRequest("has more in it than a request")
+        _check_attributes(csr)
         key_type = _key_type(csr)
         _check_signature(csr)
         return Wanted(
@@ -64,6 +69,13 @@ def read_request(der: bytes) -> Wanted:
         raise
     except Exception as error:  # cryptography raises a dozen unrelated types for what others have encoded
         raise InvalidRequest(f"cannot be read ({type(error).__name__})") from error
+
+
+def _check_attributes(csr: x509.CertificateSigningRequest) -> None:
+    """Parsers differ in which one they believe, where the extensions are asked for twice, or in Microsoft's way."""
+    asking = [attribute.oid for attribute in csr.attributes if attribute.oid in _EXTENSION_REQUESTS]
+    if asking not in ([], [_EXTENSION_REQUESTS[0]]):
+        raise InvalidRequest("asks for extensions more than once, or not as PKCS#9 has it")
 
 
 def _key_type(csr: x509.CertificateSigningRequest) -> str:

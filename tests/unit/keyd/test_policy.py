@@ -82,6 +82,8 @@ def test_what_no_permit_is_for_is_refused(keyd: Keyd, payload: Any) -> None:
         URI,
         f"{URI}/",
         f"{CA}//acct/1",
+        f"{CA}/acct/01",
+        f"{CA}/acct/%2B1",
         f"{CA}/acct/./1",
         f"{CA}/x/../acct/1",
         f"{CA}/%61cct/1",

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmed.names import Identifier
 from acmed.verify.request import MAX_REQUEST_BYTES, InvalidRequest, read_request
@@ -36,6 +37,18 @@ def test_a_good_request() -> None:
     assert wanted.public_key == spki(KEY.public_key())
     assert wanted.key_type == "ecdsa-p256"
     assert wanted.must_staple is False
+
+
+@pytest.mark.parametrize("oid", ["1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14"])
+def test_extensions_that_are_asked_for_twice(oid: str) -> None:
+    """Parsers differ in which of the two they believe."""
+    names = x509.SubjectAlternativeName([x509.DNSName("www.example.com")])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, False)
+    for value in (b"\0", b"longer than the first one, and so the second in DER, but for its type" * 9):
+        der = builder.add_attribute(x509.ObjectIdentifier(oid), value).sign(KEY, hashes.SHA256())
+        refused(der.public_bytes(Encoding.DER))
+    challenge = builder.add_attribute(x509.oid.AttributeOID.CHALLENGE_PASSWORD, b"word").sign(KEY, hashes.SHA256())
+    assert read_request(challenge.public_bytes(Encoding.DER)).identifiers == (WWW,)
 
 
 def test_must_staple() -> None:

@@ -28,7 +28,7 @@ _BY_TYPE = {
     "serverInternal": "the CA has a problem of its own, and acmed tries again by itself",
     "tls": _REACH + ", and that no other program answers TLS there",
     "unauthorized": "see that nothing else answers for that name: old addresses (AAAA too), a proxy, or records of "
-    "another host",
+    "another host; over DNS, at every name server of the zone",
     "unsupportedContact": "give a mail address (mailto:)",
     "unsupportedIdentifier": "the CA does not issue for names or addresses of this type: take another CA",
     "userActionRequired": "open the page that the CA names, most often new terms of service, and agree there or with "

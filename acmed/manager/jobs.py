@@ -53,7 +53,7 @@ Challenges = list[list[str]]
 
 
 class Job:
-    """A job that runs; org.acmed1.Job. detail: what is to be known about it now."""
+    """A job that runs; org.acmed1.Job. detail: what is to be known about its step; note: the same, until it ends."""
 
     def __init__(self, queue: "Queue", record: JobRecord, resumed: bool) -> None:
         self.interface = load()["org.acmed1.Job"]
@@ -63,6 +63,7 @@ class Job:
         self.progress = 0
         self.challenges: Challenges = []
         self.detail = ""
+        self.note = ""
         self.deadline = 0
         self.error: tuple[str, str] = ("", "")
         self.committed = False
@@ -127,8 +128,8 @@ class Job:
         self._queue.tree.refresh(self.path)
 
     def remark(self, note: str) -> None:
-        """Tells what is to be known about it, until there is something else to tell."""
-        self.detail = journal.printable(note)[:_LONGEST]
+        """Tells what is to be known about it until it ends."""
+        self.note = journal.printable(note)[:_LONGEST]
         self._queue.tree.refresh(self.path)
 
     def keep(self, durable: bool = True, **changes: Any) -> None:
@@ -156,7 +157,7 @@ class Job:
             "Step": self.step,
             "Progress": self.progress,
             "Challenges": [list(challenge) for challenge in self.challenges],
-            "Detail": self.detail,
+            "Detail": "; ".join(filter(None, (self.note, self.detail))),
             "Deadline": self.deadline,
             "Error": list(self.error),
         }

@@ -102,7 +102,8 @@ class Preflight:
                 journal.warning("Preflight (%s): %s", finding.check, finding)
                 warnings[finding.message].append(finding.subject)
         if warnings:
-            self._job.remark("; ".join(f"{', '.join(names)}: {message}" for message, names in warnings.items()))
+            detail = "; ".join(f"{', '.join(names)}: {message}" for message, names in warnings.items())
+            self._job.report(self._job.step, self._job.progress, detail=detail)
 
 
 def relevant(

@@ -123,7 +123,7 @@ def test_validation_that_fails(rig: Rig) -> None:
     assert "failed: c.lag.test: " in said
     assert "DNS challenge" in said
     assert "org.acmed1.AcmeError.unauthorized" in said
-    assert "over DNS at every name server of the zone" in said
+    assert "over DNS, at every name server of the zone" in said
 
 
 def test_dead_secondary(rig: Rig) -> None:

@@ -16,7 +16,7 @@ from tests.machine.knot import Knot
 from tests.machine.zones import TsigKey, Zone
 
 UNIT = "acme-dnsd.service"
-RESOLVER, BIND, OTHER, KNOT = "127.0.0.1", "127.0.0.11", "127.0.0.12", "127.0.0.21"
+RESOLVER, BIND, OTHER, KNOT = "127.0.0.53", "127.0.0.11", "127.0.0.12", "127.0.0.21"
 VALUE, OTHERS = "V" * 43, "W" * 43
 ACCOUNT = "https://ca.test/acct/1"
 
@@ -159,6 +159,8 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Dnsd]:
         knot = stack.enter_context(Knot(machine, "ns2", [KNOT], AT_KNOT, KEYS))
         stack.enter_context(Bind(machine, "ns3", [OTHER], AT_OTHER))
         stack.enter_context(Bind(machine, "resolver", [RESOLVER], forward=FORWARD))
+        stack.callback(machine.write, "/etc/resolv.conf", machine.read("/etc/resolv.conf"))
+        machine.write("/etc/resolv.conf", f"nameserver {RESOLVER}\n")
         machine.run(["systemctl", "stop", UNIT])  # its credentials are those of its start
         yield Dnsd(machine, bind, knot)
 
@@ -321,7 +323,7 @@ def test_the_resolver_fails(dnsd: Dnsd) -> None:
     finally:
         Bind(dnsd.machine, "resolver", [RESOLVER], forward=FORWARD).start()
     assert (answer["error"], answer["name"]) == ("LookupFailed", "_acme-challenge.bind.test")
-    assert "_acme-challenge.bind.test CNAME: the resolver 127.0.0.1 refuses connections" in answer["message"]
+    assert f"_acme-challenge.bind.test CNAME: the resolver {RESOLVER} refuses connections" in answer["message"]
 
 
 def test_after_sigkill_it_is_removed(dnsd: Dnsd) -> None:

@@ -13,8 +13,10 @@ FAST := $(wildcard tests/unit tests/units tests/bus)
 
 .PHONY: check lint test deb demo demo-shell bench roots clean setup
 
+# What Python compiled is kept, but not in the tree. Some tests wait, so there is one process more than processors.
 check: lint
-	$(PYTHON) -m pytest --numprocesses=auto $(FAST)
+	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CACHE)/pycache \
+	  $(PYTHON) -m pytest --numprocesses=$$(($$(nproc) + 1)) $(FAST)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check --no-cache $(CODE)
@@ -40,7 +42,7 @@ roots: $(READY)
 	$(PYTHON) -m tests.machine build-roots
 
 clean:
-	rm -rf dist build $(VENV) $(CACHE)/mypy
+	rm -rf dist build $(VENV) $(CACHE)/mypy $(CACHE)/pycache
 
 setup:
 	tools/setup

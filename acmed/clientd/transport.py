@@ -159,7 +159,9 @@ class Transport:
         version = route.ca_file.stat().st_mtime_ns if route.ca_file else 0
         manager = self._managers.get((route, version))
         if manager is None:
-            options: dict[str, Any] = {"ssl_context": _context(route), "maxsize": self._limits.threads}
+            # Without ca_certs, Debian 12's urllib3 adds the system's certificates to the context, at each connection.
+            options: dict[str, Any] = {"ssl_context": _context(route), "ca_certs": None}
+            options["maxsize"] = self._limits.threads
             manager = urllib3.ProxyManager(route.proxy, **options) if route.proxy else urllib3.PoolManager(**options)
             self._managers[route, version] = manager
         return manager

@@ -123,11 +123,14 @@ class Rig:
         await self._named()
 
     async def kill(self) -> None:
-        """SIGKILL"""
+        """SIGKILL; returns when the bus knows too, so that who waits for the next one does not see this one."""
         assert self._process
         self._process.kill()
         await self._process.wait()
         self._process = None
+        async with asyncio.timeout(_DEADLINE):
+            while self.caller.named.is_set():
+                await asyncio.sleep(0.01)
 
     async def terminate(self) -> int:
         """SIGTERM; the exit code."""

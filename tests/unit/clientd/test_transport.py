@@ -4,6 +4,7 @@
 import asyncio
 import os
 import shutil
+import ssl
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -239,3 +240,16 @@ def test_accounts_share_what_they_can(certificate: Path) -> None:
     assert authorities.of(account) is authorities.of(replace(account, name="b", uri="https://ca.example/1"))
     assert authorities.of(account) is not authorities.of(replace(account, deadlines=Deadlines(request=5)))
     assert authorities.of(account) is not authorities.of(replace(account, proxy="http://localhost:1"))
+
+
+def test_the_ca_file_stands_alone(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12's urllib3 loads the system's certificates into any context that it is not told to leave alone."""
+    load, loaded = ssl.SSLContext.load_verify_locations, list[Any]()
+
+    def note(context: ssl.SSLContext, *files: Any) -> None:
+        loaded.append(files[0])
+        load(context, *files)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", note)
+    assert fetch(certificate, lambda _: Reply(body=b"hello")).body == b"hello"
+    assert loaded == [certificate]

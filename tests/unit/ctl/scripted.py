@@ -14,6 +14,7 @@ from typing import Any
 from acmed.bus import Bus, DBusError
 from acmed.bus.server import Call, Handler, ObjectTree
 from acmed.bus.xml import Interface, load
+from tests.unit.ctl.preloaded import preloaded
 
 ROOT = "/org/acmed1"
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -221,8 +222,9 @@ class Ctl:
 class World:
     """A private bus."""
 
-    def __init__(self, address: str, daemon: asyncio.subprocess.Process) -> None:
-        self.address = address
+    def __init__(self, directory: Path, daemon: asyncio.subprocess.Process) -> None:
+        self.address = f"unix:path={directory / 'bus'}"
+        self._directory = directory
         self._daemon = daemon
         self._services: list[Service] = []
 
@@ -260,7 +262,12 @@ class World:
 
     async def run(self, *words: str) -> Result:
         """acmectl from beginning to end."""
-        return await (await self.start(*words)).ends()
+        out, err = self._directory / "out", self._directory / "err"
+        async with asyncio.timeout(_PATIENCE):
+            code = await preloaded(CHECKOUT).run(words, {"DBUS_SYSTEM_BUS_ADDRESS": self.address}, out, err)
+        result = Result(code, out.read_text(), err.read_text())
+        assert "Traceback" not in result.err
+        return result
 
     def stop_bus(self) -> None:
         """Ends dbus-daemon."""
@@ -285,7 +292,7 @@ async def world(directory: Path) -> AsyncIterator[World]:
     )
     assert daemon.stdout
     await daemon.stdout.readline()  # the address: it listens
-    made = World(f"unix:path={directory / 'bus'}", daemon)
+    made = World(directory, daemon)
     try:
         yield made
     finally:

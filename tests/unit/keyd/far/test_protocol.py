@@ -60,6 +60,15 @@ def client(request: pytest.FixtureRequest, home: Home) -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of one that goes on while clients come and go."""
+    home = Home(tmp_path_factory.mktemp("far") / "home")
+    home.policy()
+    with home.serving():
+        yield home.address
+
+
 def test_what_a_client_is_told(client: Client, home: Home) -> None:
     about, jwk = client.greeting()
     assert about == {"alg": "ES256", "jwk-thumbprint": home.key.thumbprint, "kid": URI}
@@ -96,10 +105,11 @@ def test_signatures_in_order(client: Client, home: Home) -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_signing_input(client: Client, sent: bytes) -> None:
-    client.greeting()
-    client.send(sent)
-    assert client.is_left()
+def test_what_is_no_signing_input(address: Path, sent: bytes) -> None:
+    with connected(address) as client:
+        client.greeting()
+        client.send(sent)
+        assert client.is_left()
 
 
 def test_a_good_signing_input_with_a_bare_lf(client: Client, home: Home) -> None:

@@ -59,11 +59,15 @@ class Rig:
         result = self.ctl.run("order", name, "--account", ACCOUNT, *words, code=code)
         return result.stdout + result.stderr
 
+    def asked(self) -> list[str]:
+        """Paths at the CA, but for its directory, which a preflight may look at before the limit is seen."""
+        return [request["path"] for request in self.faults.requests() if request["path"] != "/dir"]
+
     def is_limited(self, name: str, words: str) -> None:
         """The CA is not even asked, by no way to begin an order."""
         assert f"acmed keeps to a limit of account '{ACCOUNT}': {words}; not before " in self.order(name, code=7)
         assert RATE_LIMITED in self.ctl.error("renew", name, "--force", code=7)
-        assert self.faults.requests() == []
+        assert self.asked() == []
         values = Caller(self.machine).certificate(name)
         assert values["LastError"][0] == RATE_LIMITED
         assert values["RetryAt"] > values["LastErrorTimestamp"]
@@ -176,7 +180,7 @@ def test_orders_that_succeed_are_counted_too(rig: Rig, kind: str, names: list[st
             rig.order(name, "--name", f"{PREFIX}{kind}-{number}")
         said = rig.order(names[2], "--name", f"{PREFIX}{kind}-2", code=7)
         assert f"acmed keeps to a limit of account '{ACCOUNT}': {words}" in said
-        assert rig.faults.requests() == []
+        assert rig.asked() == []
         if kind != "orders":
             rig.order("elsewhere.example.com", "--name", f"{PREFIX}{kind}-elsewhere")
         # A renewal that the CA is told of counts for none of these.
@@ -207,7 +211,7 @@ def test_the_ca_says_how_long_to_wait(rig: Rig, status: int) -> None:
     rig.faults.plan()
     rig.faults.forget()
     run_timer(rig.machine)
-    assert rig.faults.requests() == []
+    assert rig.asked() == []
     rig.order(name)  # a person may
     assert Caller(rig.machine).certificate(name)["RetryAt"] == 0
 

@@ -265,8 +265,9 @@ def test_replaced_at_once_with_a_new_key_that_stays(rig: Rig) -> None:
         for _ in range(2):
             rig.ctl.run("renew", name, "--force")
             assert rig.installed_key(name) == new_key
+        third = Caller(machine).certificate(name)
         rig.ctl.run("revoke", name)
-        rig.replaced(name, Caller(machine).certificate(name)["SerialNumber"])
+        rig.replaced(name, third["SerialNumber"])
         assert rig.installed_key(name) not in (key, new_key)
         assert rig.archived_keys(name) == {key, new_key}
     finally:

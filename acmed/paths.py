@@ -10,6 +10,7 @@ PRIV_SOCKET = RUN / "priv.sock"
 CLIENT_SOCKET = RUN / "client.sock"
 DNS_SOCKET = RUN / "dns.sock"
 VERIFY_SOCKET = RUN / "verify.sock"
+STORES = RUN / "stores"  # KIND.sock of each key store
 HTTP01_DIRECTORY = RUN / "http01"
 ALPN01_DIRECTORY = RUN / "alpn01"
 HTTP01_SOCKET = RUN / "http01.sock"

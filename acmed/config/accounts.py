@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from acmed.config import schema
 from acmed.config.identifiers import MAX_NAMES, identifiers
+from acmed.config.keysource import COMMANDS, BadKeySource, KeySource, parse
 from acmed.config.limits import deadlines, limits
 from acmed.config.model import DIRECTORIES, Account, ExternalBinding, Problem, origin
 from acmed.config.section import Section
@@ -34,6 +35,8 @@ def account(name: str, table: Table, problems: list[Problem]) -> Account | None:
     contact = _contact(section)
     ca_file = absolute_path(section, "ca-file")
     proxy = _proxy(section)
+    key = _key(section)
+    command = _key_command(section, key)
     external = _external(section)
     rates = limits(section, name, directory)
     seconds = deadlines(section, name)
@@ -41,7 +44,7 @@ def account(name: str, table: Table, problems: list[Problem]) -> Account | None:
     if section.broken or directory is None:
         return None
     path = Path(ca_file) if ca_file else None
-    return Account(name, directory, contact, uri, path, proxy, external, rates, seconds, authorize)
+    return Account(name, directory, contact, uri, path, proxy, external, rates, seconds, authorize, key, command)
 
 
 def _directory(section: Section) -> str | None:
@@ -106,6 +109,31 @@ def _proxy(section: Section) -> str | None:
         section.wrong("proxy", _bad_url(text, "http://proxy.example.com:3128"))
         return None
     return text.rstrip("/")
+
+
+def _key(section: Section) -> KeySource | None:
+    text = section.text("key")
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except BadKeySource as error:
+        section.wrong("key", str(error))
+        return None
+
+
+def _key_command(section: Section, key: KeySource | None) -> tuple[str, ...]:
+    """The words of a command; those of its kind of store where it is not given."""
+    words = section.texts("key-command", '["gpg", "--quiet"]')
+    if words is None:
+        return COMMANDS.get(key.kind, ()) if key else ()
+    if key and key.kind not in COMMANDS:
+        section.wrong("key-command", f"has no meaning for a 'key' that begins with '{key.kind}:'", "remove it")
+    elif not section.has("key"):
+        section.wrong("key-command", "has no meaning without 'key'", "remove it")
+    elif not words or not all(word and word.isprintable() for word in words):
+        section.wrong("key-command", "must be a program and its arguments, of printable characters")
+    return words
 
 
 def _external(section: Section) -> ExternalBinding | None:

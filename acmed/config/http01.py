@@ -6,9 +6,9 @@ import re
 from acmed.config import schema
 from acmed.config.identifiers import identifier_key
 from acmed.config.model import Http01, Http01Mode, Problem
+from acmed.config.pathnames import path_fault
 from acmed.config.section import Section
 from acmed.config.table import Tables
-from acmed.config.values import path_fault
 from acmed.config.words import quoted, title
 
 _FIELD = re.compile(r"\{(fqdn|zone|host)\}")

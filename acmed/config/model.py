@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from acmed.config.keysource import KeySource
 from acmed.names import Identifier
 
 
@@ -146,7 +147,9 @@ class ExternalBinding:
 class Account:
     """[account.NAME]: an account at a CA. directory is a URL; uri is the account's URL there, None before it is known.
 
-    contact has mailto: URLs. proxy is http://HOST:PORT. authorize: what is validated without a certificate.
+    contact has mailto: URLs. proxy is http://HOST:PORT. authorize: what is validated without a certificate. key: where
+    its key is, None for a credential of acme-keyd. key_command: the words of the program that reads it (GPG), or of the
+    one that is started on the other host (SSH).
     """
 
     name: str
@@ -159,6 +162,8 @@ class Account:
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
     authorize: tuple[Identifier, ...] = ()
+    key: KeySource | None = None
+    key_command: tuple[str, ...] = ()
 
     @property
     def origin(self) -> tuple[str, str, int]:

@@ -40,6 +40,8 @@ ACCOUNT = (
     "uri",
     "ca-file",
     "proxy",
+    "key",
+    "key-command",
     "eab-key-id",
     "eab-algorithm",
     "authorize",

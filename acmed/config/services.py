@@ -6,9 +6,9 @@ import re
 from acmed import paths
 from acmed.config import schema
 from acmed.config.model import Action, Problem, Service
+from acmed.config.pathnames import path_fault
 from acmed.config.section import Section
 from acmed.config.table import Table
-from acmed.config.values import path_fault
 from acmed.config.words import kind_of, listed, quoted, title, unknown_key
 from acmed.names import InvalidName, object_name
 

@@ -3,13 +3,11 @@
 
 import re
 from dataclasses import dataclass
-from os.path import normpath
 
+from acmed.config.pathnames import path_fault
 from acmed.config.section import Section
 from acmed.config.words import did_you_mean, listed, quoted, title
 from acmed.names import dns_name
-
-_LONGEST_PATH = 4095  # bytes, PATH_MAX without its NUL
 
 # What needs no escape in a mailto URL (RFC 6068 section 2), without what a URL or a list of addresses would give a
 # meaning: RFC 8555 section 7.3 allows one address and no header fields.
@@ -35,17 +33,6 @@ def absolute_path(section: Section, key: str) -> str | None:
         section.wrong(key, f"is {quoted(text)}; {fault}")
         return None
     return text
-
-
-def path_fault(text: str) -> str:
-    """What is wrong with a path, or an empty string."""
-    if not text.startswith("/"):
-        return "it must be an absolute path, beginning with '/'"
-    if not text.isprintable() or len(text.encode()) > _LONGEST_PATH:
-        return "it must be a path of printable characters, at most 4095 bytes"
-    if text.startswith("//") or normpath(text) != text:
-        return f"it must be written without '..', '.', '//' or a final '/': {quoted(normpath(text).replace('//', '/'))}"
-    return ""
 
 
 def hook_name(section: Section, key: str) -> str | None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from acmed.config import schema
 from acmed.config.model import DAY, Problem, Propagation, Zone, ZoneMethod
+from acmed.config.pathnames import path_fault
 from acmed.config.section import Section
 from acmed.config.table import Table
-from acmed.config.values import absolute_path, hook_name, path_fault
+from acmed.config.values import absolute_path, hook_name
 from acmed.config.words import did_you_mean, kind_of, listed, quoted, title, without_quotes
 from acmed.names import InvalidName, object_name, zone_name
 

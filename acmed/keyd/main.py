@@ -6,8 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from acmed import config, daemon, journal, varlink
+from acmed import config, daemon, journal, paths, varlink
 from acmed.keyd.credentials import Credentials, read
+from acmed.keyd.keyring import Keyring
 from acmed.keyd.permits import Permits
 from acmed.keyd.permitting import PermitService
 from acmed.keyd.signing import KeyService
@@ -32,12 +33,12 @@ def main() -> None:
         raise SystemExit(
             "RUNTIME_DIRECTORY is not set: acme-keyd is started by acme-keyd.service, or with --socket or --stdio."
         )
-    credentials = read(Path(directory)) if directory else Credentials()
+    keyring = Keyring(read(Path(directory)) if directory else Credentials(), paths.STORES)
     permits = Permits(Path(runtime) / "permits.json")
     services = {
-        "key": varlink.Service(varlink.load("org.acmed.Key"), KeyService(configuration.accounts, credentials, permits)),
+        "key": varlink.Service(varlink.load("org.acmed.Key"), KeyService(configuration.accounts, keyring, permits)),
         "permit": varlink.Service(
-            varlink.load("org.acmed.KeyPermit"), PermitService(configuration.accounts, credentials.keys, permits)
+            varlink.load("org.acmed.KeyPermit"), PermitService(configuration.accounts, keyring, permits)
         ),
     }
     asyncio.run(daemon.serve(services, _IDLE))

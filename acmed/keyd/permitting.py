@@ -7,7 +7,7 @@ from typing import Any
 
 from acmed import journal
 from acmed.config import Account
-from acmed.keyd.keys import Key
+from acmed.keyd.keyring import Keyring
 from acmed.keyd.permits import Permit, Permits, clock
 from acmed.varlink import Call, VarlinkError
 
@@ -21,9 +21,9 @@ Identifiers = list[dict[str, str]]
 class PermitService:
     """Answers org.acmed.KeyPermit."""
 
-    def __init__(self, accounts: Mapping[str, Account], keys: Mapping[str, Key], permits: Permits) -> None:
+    def __init__(self, accounts: Mapping[str, Account], keyring: Keyring, permits: Permits) -> None:
         self._accounts = accounts
-        self._keys = keys
+        self._keyring = keyring
         self._permits = permits
 
     async def permit_order(
@@ -42,14 +42,14 @@ class PermitService:
         permit.identifiers = _pairs(identifiers)
         permit.csr_sha256 = _digest(csr_sha256, "csrSha256")
         permit.profile, permit.replaces, permit.not_after = profile, replaces, not_after
-        return self._add(permit) | self._thumbprint(account)
+        return self._add(permit) | await self._thumbprint(account)
 
     async def permit_authorize(
         self, _: Call, account: str, subject: str, identifiers: Identifiers, lifetime: int
     ) -> Answer:
         permit = self._permit("authorize", account, subject, lifetime)
         permit.identifiers = _pairs(identifiers)
-        return self._add(permit) | self._thumbprint(account)
+        return self._add(permit) | await self._thumbprint(account)
 
     async def permit_new_account(self, _: Call, account: str, contact: list[str], lifetime: int) -> Answer:
         permit = self._permit("newAccount", account, "newAccount", lifetime)
@@ -87,9 +87,13 @@ class PermitService:
             raise _invalid("lifetime")
         return Permit(kind, account, subject, clock() + lifetime)
 
-    def _thumbprint(self, account: str) -> Answer:
-        key = self._keys.get(account)
-        return {"thumbprint": key.thumbprint if key else None}
+    async def _thumbprint(self, account: str) -> Answer:
+        try:
+            key = await self._keyring.find(self._accounts[account])
+        except VarlinkError as error:
+            journal.warning("The key of account %s cannot be used: %s", account, error, account=account)
+            return {"thumbprint": None}
+        return {"thumbprint": key.thumbprint}
 
     def _add(self, permit: Permit) -> Answer:
         self._permits.add(permit)

@@ -8,8 +8,7 @@ from typing import Any
 
 from acmed.config import Account
 from acmed.keyd import audit, binding, jws
-from acmed.keyd.credentials import Credentials
-from acmed.keyd.keys import Key
+from acmed.keyd.keyring import Held, Keyring, SigningKey, unavailable
 from acmed.keyd.permits import Permits
 from acmed.keyd.policy import Refused, allow
 from acmed.keyd.request import KeyChange, Lookup, NewAccount, NotUnderstood, Request, understand
@@ -33,13 +32,13 @@ class _Asked:
 class KeyService:
     """Answers org.acmed.Key."""
 
-    def __init__(self, accounts: Mapping[str, Account], credentials: Credentials, permits: Permits) -> None:
+    def __init__(self, accounts: Mapping[str, Account], keyring: Keyring, permits: Permits) -> None:
         self._accounts = accounts
-        self._credentials = credentials
+        self._keyring = keyring
         self._permits = permits
 
     async def get_account(self, _: Call, account: str) -> Answer:
-        configured, key = self._find(account)
+        configured, key = await self._find(account)
         return {
             "jwk": key.jwk,
             "thumbprint": key.thumbprint,
@@ -48,7 +47,7 @@ class KeyService:
         }
 
     async def sign(self, peer: Call, account: str, url: str, nonce: str, payload: str) -> Answer:
-        configured, key = self._find(account)
+        configured, key = await self._find(account)
         asked = _Asked(peer, configured, url, nonce)
         try:
             body = jws.decode(payload)
@@ -56,65 +55,42 @@ class KeyService:
         except (NotUnderstood, jws.NotBase64Url) as error:
             raise _refusal(asked, None, str(error)) from error
         if isinstance(request, NewAccount):
-            return self._new_account(asked, request, body, key)
+            return await self._new_account(asked, request, body, key)
         rule = self._allow(asked, request, body)
-        return _answer(asked, request, rule, key, _by_kid(asked, key), payload)
+        return await _answer(asked, request, rule, key, _by_kid(asked, key), payload)
 
     async def sign_lookup(self, peer: Call, account: str, url: str, nonce: str, next: bool) -> Answer:
-        configured, key = self._find(account)
+        configured, key = await self._find(account)
         if next:
-            key = self._next_key(account)
+            key = Held(self._keyring.following(configured))
         asked, request = _Asked(peer, configured, url, nonce), Lookup(next)
         rule = self._allow(asked, request, b"")
-        return _answer(asked, request, rule, key, _by_jwk(asked, key), jws.encode(b'{"onlyReturnExisting":true}'))
+        return await _answer(asked, request, rule, key, _by_jwk(asked, key), jws.encode(b'{"onlyReturnExisting":true}'))
 
     async def sign_key_change(self, peer: Call, account: str, url: str, nonce: str) -> Answer:
-        configured, key = self._find(account)
-        following = self._next_key(account)
+        configured, key = await self._find(account)
+        following = self._keyring.following(configured)
         asked, request = _Asked(peer, configured, url, nonce), KeyChange(following.thumbprint)
         rule = self._allow(asked, request, f"{key.thumbprint} {following.thumbprint}".encode())
         header = jws.protected_header(following.algorithm, None, url, jwk=following.jwk)
-        change = jws.encode(jws.compact({"account": configured.uri, "oldKey": key.jwk}))
-        inner = jws.encode(jws.compact(_signed(following, header, change)))
-        return _answer(asked, request, rule, key, _by_kid(asked, key), inner)
+        change = jws.encode(jws.compact({"account": configured.uri, "oldKey": _shown(asked, key)}))
+        inner = jws.encode(jws.compact(jws.flattened(header, change, following.sign(f"{header}.{change}".encode()))))
+        return await _answer(asked, request, rule, key, _by_kid(asked, key), inner)
 
-    def _new_account(self, asked: _Asked, request: NewAccount, body: bytes, key: Key) -> Answer:
-        secret = self._binding(asked.account)
+    async def _new_account(self, asked: _Asked, request: NewAccount, body: bytes, key: SigningKey) -> Answer:
+        secret = self._keyring.binding(asked.account)
         rule = self._allow(asked, request, body)
         if asked.account.external is not None and secret is not None:
-            bound = binding.bind(secret, asked.account.external, asked.url, key.jwk)
+            bound = binding.bind(secret, asked.account.external, asked.url, _shown(asked, key))
             members = {"termsOfServiceAgreed": True, "contact": request.contact, "externalAccountBinding": bound}
             body = jws.compact(members)
-        return _answer(asked, request, rule, key, _by_jwk(asked, key), jws.encode(body))
+        return await _answer(asked, request, rule, key, _by_jwk(asked, key), jws.encode(body))
 
-    def _find(self, name: str) -> tuple[Account, Key]:
+    async def _find(self, name: str) -> tuple[Account, SigningKey]:
         account = self._accounts.get(name)
         if account is None:
             raise VarlinkError("org.acmed.Key.UnknownAccount", account=name)
-        key = self._credentials.keys.get(name)
-        if key is None:
-            raise _unavailable(name, f"no usable key for it; run acmectl account add {name} or see its journal")
-        return account, key
-
-    def _next_key(self, name: str) -> Key:
-        key = self._credentials.next_keys.get(name)
-        if key is None:
-            raise _unavailable(
-                name, f"no key that is to follow; run acmectl account rollover {name} or see its journal"
-            )
-        return key
-
-    def _binding(self, account: Account) -> bytes | None:
-        """The HMAC key of an account that is to be bound. Raises KeyUnavailable."""
-        if account.external is None:
-            return None
-        if account.name not in self._credentials.bindings:
-            what = (
-                f"no usable HMAC key for its external account binding {account.external.key_id!r}; run acmectl account "
-                f"add {account.name} with --eab-key-id and --eab-hmac-file, or see its journal"
-            )
-            raise _unavailable(account.name, what)
-        return self._credentials.bindings[account.name]
+        return account, await self._keyring.find(account)
 
     def _allow(self, asked: _Asked, request: Request, body: bytes) -> str:
         """The rule by which it is signed. Raises NotPermitted."""
@@ -126,28 +102,28 @@ class KeyService:
             raise _refusal(asked, request, str(error)) from error
 
 
-def _by_kid(asked: _Asked, key: Key) -> str:
+def _by_kid(asked: _Asked, key: SigningKey) -> str:
     return jws.protected_header(key.algorithm, asked.nonce, asked.url, kid=asked.account.uri)
 
 
-def _by_jwk(asked: _Asked, key: Key) -> str:
-    return jws.protected_header(key.algorithm, asked.nonce, asked.url, jwk=key.jwk)
+def _by_jwk(asked: _Asked, key: SigningKey) -> str:
+    return jws.protected_header(key.algorithm, asked.nonce, asked.url, jwk=_shown(asked, key))
 
 
-def _answer(asked: _Asked, request: Request, rule: str, key: Key, protected: str, payload: str) -> Answer:
-    signed = _signed(key, protected, payload)
+def _shown(asked: _Asked, key: SigningKey) -> dict[str, str]:
+    """The public key. Raises KeyUnavailable."""
+    if key.jwk is None:
+        what = "a key for it that another host keeps to itself: the account cannot be looked up, so give its 'uri'"
+        raise unavailable(asked.account.name, what)
+    return key.jwk
+
+
+async def _answer(asked: _Asked, request: Request, rule: str, key: SigningKey, protected: str, payload: str) -> Answer:
+    signature = await key.sign(f"{protected}.{payload}".encode())
     audit.signed(asked.peer, asked.account.name, asked.url, request, rule)
-    return signed
-
-
-def _signed(key: Key, protected: str, payload: str) -> dict[str, str]:
-    return jws.flattened(protected, payload, key.sign(f"{protected}.{payload}".encode()))
+    return jws.flattened(protected, payload, signature)
 
 
 def _refusal(asked: _Asked, request: Request | None, rule: str) -> VarlinkError:
     audit.refused(asked.peer, asked.account.name, asked.url, request, rule)
     return VarlinkError("org.acmed.Key.NotPermitted", account=asked.account.name, rule=rule)
-
-
-def _unavailable(account: str, what: str) -> VarlinkError:
-    return VarlinkError("org.acmed.Key.KeyUnavailable", account=account, reason=f"acme-keyd has {what}")

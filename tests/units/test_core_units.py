@@ -162,10 +162,11 @@ def test_traps(path: Path) -> None:
 
 def test_who_is_who() -> None:
     users = {line.split()[1]: line.split()[0] for line in lines_of("acmed.sysusers")}
-    assert users == {"acmed": "u", "acme-key": "g"}
+    assert users == {"acmed": "u", "acme-key": "g", "acme-store": "g"}
     assert last(read("acmed.service"), "User") == "acmed"
     assert last(read("acme-renew.service"), "User") == "acmed"
     assert last(read("acme-clientd.service"), "SupplementaryGroups") == "acme-key"
+    assert last(read("acme-keyd.service"), "SupplementaryGroups") == "acme-store"
     for daemon in ("acme-keyd", "acme-verify", "acme-clientd", "acme-dnsd"):
         assert last(read(f"{daemon}.service"), "DynamicUser") == "yes"
     with_group = {name for name in SERVICES if "acme-key" in words(read(name), "SupplementaryGroups")}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from acmed.config.document import Document, Refused, read
 from acmed.config.model import DIRECTORIES, Problem, origin
+from acmed.config.pathnames import path_fault
 from acmed.config.section import Section
 from acmed.config.table import Place, Table
-from acmed.config.values import path_fault
 from acmed.config.words import did_you_mean, listed, quoted, title
 from acmed.keyd.far.names import Glob
 from acmed.keyd.far.policy import ABOUT_THE_ACCOUNT, OPERATIONS, Policy

@@ -19,6 +19,7 @@ from acmed.config import Account
 from acmed.config.model import ExternalBinding
 from acmed.keyd import jws
 from acmed.keyd.credentials import Credentials
+from acmed.keyd.keyring import Keyring
 from acmed.keyd.keys import Key, parse
 from acmed.keyd.permits import Permits
 from acmed.keyd.permitting import PermitService
@@ -63,9 +64,9 @@ class Keyd:
             {"default": self.next_key} if self.next_key else {},
             {"default": self.binding} if self.binding else {},
         )
-        permits = Permits(self.path)
-        self.service = KeyService(accounts, credentials, permits)
-        self.permits = PermitService(accounts, credentials.keys, permits)
+        keyring, permits = Keyring(credentials, self.path.parent / "stores"), Permits(self.path)
+        self.service = KeyService(accounts, keyring, permits)
+        self.permits = PermitService(accounts, keyring, permits)
 
     def sign(self, payload: Any, url: str = f"{CA}/any", nonce: str = NONCE) -> dict[str, Any]:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()

@@ -4,6 +4,8 @@
 import asyncio
 
 from acmed.config import Account
+from acmed.keyd.credentials import Credentials
+from acmed.keyd.keyring import Keyring
 from acmed.keyd.permits import Permits
 from acmed.keyd.permitting import PermitService
 from tests.unit.keyd.rig import DIGEST, NAMES, PEER, URI, Keyd
@@ -17,5 +19,5 @@ def test_it_comes_with_the_permit(keyd: Keyd) -> None:
 
 def test_none_where_the_key_cannot_be_used(keyd: Keyd) -> None:
     accounts = {"default": Account("default", "https://ca.example/dir", uri=URI)}
-    service = PermitService(accounts, {}, Permits(keyd.path))
+    service = PermitService(accounts, Keyring(Credentials(), keyd.path.parent), Permits(keyd.path))
     assert asyncio.run(service.permit_authorize(PEER, "default", "names", NAMES, 60)) == {"thumbprint": None}

@@ -12,6 +12,7 @@ import pytest
 from acmed.config import Account
 from acmed.keyd import credentials
 from acmed.keyd.credentials import Credentials
+from acmed.keyd.keyring import Keyring
 from acmed.keyd.permits import Permits
 from acmed.keyd.signing import KeyService
 from acmed.privd.handlers.accounts import Accounts
@@ -83,7 +84,9 @@ class AccountRig(Rig):
         return found
 
     def keyd(self) -> KeyService:
-        return KeyService(self.accounts(), self.credentials(), Permits(self.permits_file))
+        return KeyService(
+            self.accounts(), Keyring(self.credentials(), self.permits_file.parent), Permits(self.permits_file)
+        )
 
     def account_file(self, account: str = "main") -> str:
         return self.places.account_file(account).read_text()

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from acmed import varlink
 from acmed.config import Account
+from acmed.keyd.credentials import Credentials
+from acmed.keyd.keyring import Keyring
 from acmed.keyd.keys import Key
 from acmed.keyd.permits import Permits
 from acmed.keyd.permitting import PermitService
@@ -75,7 +77,9 @@ class Rig:
         """Calls act with acme-privd's methods while the other daemons answer."""
 
         async def inner() -> Result:
-            permits = PermitService(self.accounts(), self.keys, Permits(self.permits_file))
+            permits = PermitService(
+                self.accounts(), Keyring(Credentials(self.keys), self.permits_file.parent), Permits(self.permits_file)
+            )
             async with (
                 _served("org.acmed.KeyPermit", permits, self.places.permit_socket),
                 _served("org.acmed.Verify", Verify(), self.places.verify_socket),

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A key that a store has opened, and what keeps it from that."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from acmed.keyd.keys import Key
+
+
+class Unavailable(Exception):
+    """The key cannot be used now; the message says why and what to do, and has no secret in it."""
+
+
+class OpenedKey(Protocol):
+    """jwk: None where another host has the key and does not show it. uri: the account's URL, None where unknown."""
+
+    @property
+    def jwk(self) -> dict[str, str] | None: ...
+
+    @property
+    def algorithm(self) -> str: ...
+
+    @property
+    def thumbprint(self) -> str: ...
+
+    @property
+    def uri(self) -> str | None: ...
+
+    async def sign(self, data: bytes) -> bytes:
+        """The JWS signature. Raises Unavailable; then the key is opened anew for the next one."""
+
+    async def close(self) -> None:
+        """Gives up what it holds."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A key in this process."""
+
+    key: Key
+    uri: None = None
+
+    @property
+    def jwk(self) -> dict[str, str]:
+        return self.key.jwk
+
+    @property
+    def algorithm(self) -> str:
+        return self.key.algorithm
+
+    @property
+    def thumbprint(self) -> str:
+        return self.key.thumbprint
+
+    async def sign(self, data: bytes) -> bytes:
+        return self.key.sign(data)
+
+    async def close(self) -> None:
+        pass

@@ -37,6 +37,7 @@ demo-shell: deb
 
 bench: deb
 	$(PYTHON) -m bench
+	$(PYTHON) -m bench.signing
 
 roots: $(READY)
 	$(PYTHON) -m tests.machine build-roots

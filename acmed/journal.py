@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 LEVELS = {
@@ -103,12 +104,31 @@ def send(priority: int, text: str, message_id: str | None, values: dict[str, Any
     try:
         from systemd import journal  # noqa: PLC0415 - not needed by programs that run in a terminal
 
-        journal.send(printable(text), PRIORITY=str(priority), SYSLOG_IDENTIFIER=_identifier, **named)
+        code = _caller()
+        journal.send(
+            printable(text),
+            CODE_FILE=code.f_code.co_filename,
+            CODE_LINE=code.f_lineno,
+            CODE_FUNC=code.f_code.co_qualname,
+            PRIORITY=str(priority),
+            SYSLOG_IDENTIFIER=_identifier,
+            **named,
+        )
     except (OSError, ImportError):
         return False
     return True
 
 
+def _caller() -> FrameType:
+    """The code that has something to say; systemd-python would name this module, after a long look."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename == __file__ and frame.f_back:
+        frame = frame.f_back
+    return frame
+
+
 def printable(text: str) -> str:
     """text with each control character, line separator and lone surrogate escaped as Python would."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -26,6 +26,7 @@ class Outcome:
     """What came of one request. id is None where acmed refused it. result: a JobRemoved's, or "refused".
 
     certificate or account: how it is afterwards, None where it is not there. type: the job's, empty where not known.
+    remark: what else is to be known of a job that is done.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Outcome:
     certificate: Certificate | None = None
     account: Account | None = None
     type: str = ""
+    remark: str = ""
 
 
 class Follower:
@@ -140,15 +142,18 @@ class Follower:
         certificate = next((found for found in objects.certificates if found.name == started.name), None)
         account = next((found for found in objects.accounts if found.name == started.name), None)
         error = None if result in ("done", "skipped") else job.error
+        remark = job.detail if result == "done" else ""
         if started.account:
             if result == _UNSEEN:
                 result, error = guess_account(account)
-            return Outcome(started.name, started.id, result, error, account=account, type=job.type)
+            return Outcome(started.name, started.id, result, error, account=account, type=job.type, remark=remark)
         if result == _UNSEEN:
             result, error = guess_certificate(job, started.before, certificate)
         elif result == "failed" and error is None and certificate:
             error = certificate.error
-        return Outcome(started.name, started.id, result, error, certificate=certificate, type=job.type)
+        return Outcome(
+            started.name, started.id, result, error, certificate=certificate, type=job.type, remark=remark
+        )
 
 
 def guess_certificate(job: Job, before: str | None, certificate: Certificate | None) -> tuple[str, Error | None]:

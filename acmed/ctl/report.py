@@ -75,6 +75,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "name": outcome.name,
         "result": outcome.result,
         "error": {"name": outcome.error.name, "message": outcome.error.message} if outcome.error else None,
+        "remark": outcome.remark or None,
     }
     if outcome.certificate:
         values["state"] = outcome.certificate.state
@@ -134,13 +135,17 @@ def _print(output: Output, outcome: Outcome, done: str) -> None:
         output.error(*failure(outcome))
         return
     if not output.quiet and outcome.type != "deliver":
-        first, *more = (safe(line) for line in success(outcome, done, time.time()))
+        first, *more = (safe(line) for line in [*success(outcome, done, time.time()), *_remark(outcome)])
         mark = table.coloured(done, "good", output.coloured(sys.stdout))
         output.lines([first.replace(f": {done}", f": {mark}", 1), *more])
     elif not output.quiet and not late:
         output.line(f"{safe(outcome.name)}: {done}")
     if late:
         output.error(*undelivered(outcome))
+
+
+def _remark(outcome: Outcome) -> list[str]:
+    return [f"  note: {outcome.remark}"] if outcome.remark else []
 
 
 def _status(outcome: Outcome) -> str:

@@ -296,7 +296,7 @@ class Queue:
 
     def _end(self, job: Job, result: str, failure: Failure | None) -> None:
         """Tells everybody. JobRemoved comes last: who waits for it finds everything else as it is to be."""
-        job.error = (failure.name, failure.message) if failure else ("", "")
+        job.error, job.detail = (failure.name, failure.message) if failure else ("", ""), ""
         self.owner.ended(job, result, failure)
         self.tree.refresh(job.path)
         self.store.remove_job(job.id)

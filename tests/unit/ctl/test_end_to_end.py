@@ -746,3 +746,23 @@ def test_verbose_without_a_readable_journal_goes_on(tmp_path: Path) -> None:
 
 def test_checkout_is_what_is_tested() -> None:
     assert (CHECKOUT / "acmed" / "ctl" / "main.py").exists()
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_what_is_told_in_the_last_moment_is_not_lost(tmp_path: Path, json: bool) -> None:
+    """All of a job's last signals may come at once, when there is no time left to show each step."""
+
+    async def scene(world: World) -> None:
+        service = await world.service()
+        service.certificate(WWW)
+        started = order_starts(service, Step="order")
+        await service.appear()
+        ctl = await world.start("order", WWW, *(["--json"] if json else []))
+        await started.wait()
+        service.end(7, "done", Detail="a.example: refused; trying b.example")
+        result = await ctl.ends()
+        assert result.code == 0
+        wanted = '"remark":"a.example: refused; trying b.example"' if json else "note: a.example: refused; trying"
+        assert wanted in result.out
+
+    play(tmp_path, scene)

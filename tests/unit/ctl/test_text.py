@@ -318,6 +318,7 @@ def test_json_of_outcomes() -> None:
         "name": "www",
         "result": "done",
         "error": None,
+        "remark": None,
         "state": "valid",
         "notAfter": "2025-08-14T15:06:40Z",
         "paths": {"fullchain": "/f.pem", "privkey": "/p.pem"},
@@ -328,6 +329,7 @@ def test_json_of_outcomes() -> None:
         "name": "a",
         "result": "refused",
         "error": {"name": "x.Y", "message": "z"},
+        "remark": None,
     }
 
 

@@ -27,7 +27,7 @@ def main() -> int:
     peers = [PEERS[name] for name in arguments.clients]
     with Machine("bench") as machine:
         if ACMED in peers:
-            package.install(machine, package.build_deb())
+            package.install_at_rest(machine, package.build_deb())
         # Some clients cannot use a certificate without a common name.
         with Pebble(machine, authz_reuse=0, profiles={"default": Profile(common_name=True)}) as pebble:
             trust(machine, pebble)

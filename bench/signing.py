@@ -21,7 +21,7 @@ _CLIENTS = 16
 def main() -> int:
     """Measure in a machine of its own."""
     with Machine("bench") as machine:
-        package.install(machine, package.build_deb())
+        package.install_at_rest(machine, package.build_deb())
         with Pebble(machine) as pebble:
             trust(machine, pebble)
             host = describe(machine)

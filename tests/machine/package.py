@@ -63,6 +63,12 @@ def install(machine: Machine, debs: Sequence[Path]) -> None:
     machine.run(["rm", *targets])
 
 
+def install_at_rest(machine: Machine, debs: Sequence[Path]) -> None:
+    """The same without the timer, which would renew in the middle of what a test counts, or has stopped."""
+    install(machine, debs)
+    machine.run(["systemctl", "--quiet", "disable", "--now", "acme-renew.timer"])
+
+
 def _source_files(source: Path) -> list[str]:
     """What git has or would take, as far as it exists."""
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]

@@ -51,7 +51,7 @@ def add_account(machine: Machine, pebble: Pebble) -> None:
 
 def _installed(release: str, debs: list[Path]) -> Iterator[Machine]:
     with Machine(release) as machine:
-        package.install(machine, debs)
+        package.install_at_rest(machine, debs)
         yield machine
 
 

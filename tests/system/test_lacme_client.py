@@ -35,7 +35,7 @@ SOURCES = {
 def bench(debs: list[Path]) -> Iterator[Machine]:
     """A Debian 13 with lacme, and acmed."""
     with Machine("bench") as machine:
-        package.install(machine, debs)
+        package.install_at_rest(machine, debs)
         machine.run(["useradd", "--create-home", USER])
         machine.run(["install", "-d", "-o", USER, "-g", USER, "-m", "700", RUNTIME])
         yield machine

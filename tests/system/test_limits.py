@@ -104,8 +104,7 @@ class Rig:
 
 @pytest.fixture(scope="module")
 def behind(machine: Machine, pebble: Pebble, account: str) -> Iterator[Rig]:
-    """An account behind the proxy, whose limits a test may set; and no timer that comes in between."""
-    machine.run(["systemctl", "stop", "acme-renew.timer"])
+    """An account behind the proxy, whose limits a test may set."""
     pebble.profiles = {**pebble.profiles, "short": SHORT}
     pebble.restart()
     options = ["--directory", Faults.directory, "--ca-file", pebble.ca_file, "--contact", "a@example.com"]
@@ -114,7 +113,6 @@ def behind(machine: Machine, pebble: Pebble, account: str) -> Iterator[Rig]:
         yield Rig(machine, pebble, proxy)
     machine.run(["sh", "-c", f"rm {ACCOUNT_FILE} /etc/acmed/ca/{ACCOUNT}.pem {SEALED}"])
     machine.run(["systemctl", "stop", "acme-keyd.service", "acme-clientd.service"])
-    machine.run(["systemctl", "start", "acme-renew.timer"])
     pebble.profiles = {name: profile for name, profile in pebble.profiles.items() if name != "short"}
     pebble.restart()
     add_account(machine, pebble)

@@ -134,7 +134,7 @@ def host(request: pytest.FixtureRequest, debs: list[Path]) -> Iterator[Machine]:
             request.getfixturevalue("account")
         else:
             host = stack.enter_context(Machine())
-            package.install(host, debs)
+            package.install_at_rest(host, debs)
             host.run(["systemctl", "enable", "dbus-broker.service"])
             host.reboot()
             add_account(host, stack.enter_context(Pebble(host)))

@@ -25,7 +25,9 @@ def call(path: str, method: str, **parameters: object) -> dict[str, object]:
         connection.sendall(json.dumps({"method": method, "parameters": parameters}).encode() + b"\0")
         answer = b""
         while not answer.endswith(b"\0"):
-            answer += connection.recv(65536)
+            if not (chunk := connection.recv(65536)):
+                raise SystemExit(f"{method}: no answer")
+            answer += chunk
     reply: dict[str, object] = json.loads(answer[:-1])
     if "error" in reply:
         raise SystemExit(f"{method}: {reply}")

@@ -2,10 +2,11 @@
 """Connections of anybody: each has a task, a deadline and a cap, and none can cost another one its answer."""
 
 import asyncio
+import os
 import socket
 from abc import ABC, abstractmethod
 
-from acmed import journal
+from acmed import config, daemon, journal
 
 # A peer has sent its request and taken the answer within this time, or is dropped (seconds).
 _DEADLINE = 5.0
@@ -13,6 +14,7 @@ _DEADLINE = 5.0
 _GRACE = 0.5
 # How many connections are taken at a time, before those that were taken are read.
 _BATCH = 64
+_IDLE = 10.0  # seconds
 
 
 class Strangers(ABC):
@@ -79,6 +81,19 @@ class Strangers(ABC):
             journal.debug("%s was too slow", peer)
         except OSError as error:
             journal.debug("%s went away: %s", peer, error)
+
+
+def run(name: str, strangers: Strangers) -> None:
+    """A daemon's life, until idle or SIGTERM, on whatever sockets its socket units have open.
+
+    Exits with 64 where there is none: the port is taken by another program, so the socket unit failed.
+    """
+    journal.setup(name, config.load().configuration.log_level(name))
+    sockets = daemon.inherited_sockets()
+    if not sockets:
+        journal.error("There is no socket to answer on: %s is started by its socket unit", name)
+        raise SystemExit(os.EX_USAGE)
+    asyncio.run(daemon.serve(dict.fromkeys(sockets, strangers), _IDLE, sockets))
 
 
 def _host(address: object) -> str:

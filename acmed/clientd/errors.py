@@ -6,21 +6,13 @@ from typing import Any
 
 from acme import messages
 
-from acmed.varlink import VarlinkError
-
-_INTERFACE = "org.acmed.Client"
+from acmed.varlink import InterfaceError, VarlinkError
 
 
-class ClientError(Exception):
-    """Any of them. The arguments by name are the parameters of the interface's error, which has the class's name."""
+class ClientError(InterfaceError):
+    """Any of them."""
 
-    def __init__(self, text: str, **parameters: Any) -> None:
-        super().__init__(text)
-        self.parameters = parameters
-
-    def reply(self) -> VarlinkError:
-        """The interface's error."""
-        return VarlinkError(f"{_INTERFACE}.{type(self).__name__}", **self.parameters)
+    interface = "org.acmed.Client"
 
 
 class Unreachable(ClientError):
@@ -111,7 +103,7 @@ class AcmeError(ClientError):
         if not self.understood and self.retry_after is None and not self.final:
             return Unreachable(self.url, self.problem.detail).reply()
         return VarlinkError(
-            f"{_INTERFACE}.Acme",
+            f"{self.interface}.Acme",
             type=self.type,
             detail=self.problem.detail,
             status=self.status,

@@ -3,10 +3,9 @@
 
 from acme import messages
 
-from acmed import journal
+from acmed import base64url, journal
 from acmed.clientd.errors import AcmeError, TimedOut, Unreachable
 from acmed.clientd.polling import Deadline, Pace, waiting
-from acmed.clientd.session import b64url
 from acmed.clientd.shown import checked, lost, shown
 from acmed.clientd.transport import Answer
 from acmed.clientd.unfinished import Unfinished
@@ -43,7 +42,7 @@ async def issue(unfinished: Unfinished, csr: bytes) -> str:
 async def _ask(unfinished: Unfinished, csr: bytes) -> tuple[Answer, messages.Order]:
     """Sends finalize. Where the CA says that the order is not ready, its status tells what to do."""
     try:
-        answer = await unfinished.session.post(unfinished.order.finalize, {"csr": b64url(csr)})
+        answer = await unfinished.session.post(unfinished.order.finalize, {"csr": base64url.encode(csr)})
     except AcmeError as error:
         if error.type != "orderNotReady":
             raise

@@ -3,12 +3,12 @@
 
 from collections.abc import Mapping
 
-from acmed import journal
+from acmed import base64url, journal
 from acmed.clientd import objects
 from acmed.clientd.authority import Authority
 from acmed.clientd.errors import AcmeError
 from acmed.clientd.patience import persist
-from acmed.clientd.session import Session, b64url
+from acmed.clientd.session import Session
 
 _RESOURCE = "revokeCert"
 
@@ -16,7 +16,7 @@ _RESOURCE = "revokeCert"
 async def revoke(session: Session, der: bytes, reason: int) -> None:
     """Revokes a certificate; one that was revoked already is well. reason: RFC 5280 section 5.3.1."""
     try:
-        await session.post_to(_RESOURCE, {"certificate": b64url(der), "reason": reason})
+        await session.post_to(_RESOURCE, {"certificate": base64url.encode(der), "reason": reason})
     except AcmeError as error:
         _pardon(error)
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Signed requests of one account at its CA (RFC 8555 sections 6.2 and 6.3)."""
 
-import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from acmed import base64url
 from acmed.clientd import objects
 from acmed.clientd.authority import Authority
 from acmed.clientd.errors import AcmeError, Unreachable
@@ -78,7 +78,7 @@ class Session:
 
     def _signing(self, payload: bytes) -> Sign:
         async def sign(url: str, nonce: str) -> dict[str, str]:
-            return await self.signer.sign(self.account.name, url, nonce, b64url(payload))
+            return await self.signer.sign(self.account.name, url, nonce, base64url.encode(payload))
 
         return sign
 
@@ -109,8 +109,3 @@ class Session:
                     + (f"; its terms of service are now {terms}" if terms else "")
                 )
         return error
-
-
-def b64url(data: bytes) -> str:
-    """RFC 7515 section 2: base64url without padding."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -3,13 +3,12 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from acmed import journal
+from acmed import atomicfile, journal
 from acmed.names import Identifier
 
 _FORMAT = 2
@@ -104,18 +103,8 @@ class Store:
 
     def _save(self, certificate: str, order: KeptOrder) -> None:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(certificate)
-        new = path.with_suffix(".new")
-        with new.open("w") as stream:
-            json.dump({"format": _FORMAT} | asdict(order), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        new.replace(path)
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        content = json.dumps({"format": _FORMAT} | asdict(order))
+        atomicfile.replace(self._path(certificate), content.encode())
 
 
 async def _to_its_end(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

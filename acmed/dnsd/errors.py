@@ -1,23 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What can go wrong: one class for each error of org.acmed.DNS."""
 
-from typing import Any
-
-from acmed.varlink import VarlinkError
-
-_INTERFACE = "org.acmed.DNS"
+from acmed.varlink import InterfaceError
 
 
-class DnsError(Exception):
-    """Any of them. The arguments by name are the parameters of the interface's error, which has the class's name."""
+class DnsError(InterfaceError):
+    """Any of them."""
 
-    def __init__(self, text: str, **parameters: Any) -> None:
-        super().__init__(text)
-        self.parameters = parameters
-
-    def reply(self) -> VarlinkError:
-        """The interface's error."""
-        return VarlinkError(f"{_INTERFACE}.{type(self).__name__}", **self.parameters)
+    interface = "org.acmed.DNS"
 
 
 class NotConfigured(DnsError):

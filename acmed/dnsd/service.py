@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """org.acmed.DNS: checks what was asked, hands it on, and answers with the interface's own errors."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from acmed import journal
 from acmed.config.model import ChallengeType, Configuration
 from acmed.dnsd.checks import Asked, Preflight
-from acmed.dnsd.errors import DnsError, NotConfigured
+from acmed.dnsd.errors import NotConfigured
 from acmed.dnsd.places import Place, find
 from acmed.dnsd.propagation import wait
 from acmed.dnsd.records import NoRecord, Record, is_configured, record
@@ -18,7 +16,7 @@ from acmed.dnsd.resolver import Resolver, plain
 from acmed.dnsd.transport import Server, Transport, together
 from acmed.dnsd.update import Updater
 from acmed.names import Identifier
-from acmed.varlink import Call, VarlinkError, more
+from acmed.varlink import Call, answering, invalid_parameter, more
 
 Progress = Callable[[dict[str, Any]], Any]
 _LONGEST_WAIT = 24 * 3600  # seconds
@@ -41,12 +39,12 @@ class Handlers:
         self._updater = Updater(transport, credentials)
 
     async def find(self, _: Call, job: int, certificate: str, records: list[dict[str, str]]) -> dict[str, Any]:
-        with _answering(job, certificate):
+        with answering(job=job, certificate=certificate):
             places = await self._places(records, self._resolver())
             return {"places": [_answer(place) for place in places]}
 
     async def present(self, _: Call, job: int, certificate: str, records: list[dict[str, str]]) -> dict[str, Any]:
-        with _answering(job, certificate):
+        with answering(job=job, certificate=certificate):
             resolver = self._resolver()
             await self._updater.present(await self._places(records, resolver), resolver)
             return {}
@@ -64,16 +62,16 @@ class Handlers:
         async def report(detail: str) -> None:
             await progress({"done": False, "detail": detail})
 
-        with _answering(job, certificate):
+        with answering(job=job, certificate=certificate):
             if not 0 < deadline <= _LONGEST_WAIT:
-                raise _invalid("deadline")
+                raise invalid_parameter("deadline")
             resolver = self._resolver()
             places = await self._places(records, resolver)
             return {"done": True, "detail": await wait(places, self._transport, resolver, deadline, report)}
 
     async def remove(self, _: Call, job: int, certificate: str, records: list[dict[str, str]]) -> dict[str, Any]:
         """Also for names that are not in the configuration any more: what was presented before must go."""
-        with _answering(job, certificate):
+        with answering(job=job, certificate=certificate):
             resolver = self._resolver()
             await self._updater.remove(await self._places(records, resolver, removing=True), resolver)
             return {}
@@ -88,9 +86,9 @@ class Handlers:
         issuers: list[str],
         account: str,
     ) -> dict[str, Any]:
-        with _answering(job, certificate):
+        with answering(job=job, certificate=certificate):
             if len(types) != len(identifiers) or not set(types) <= set(ChallengeType):
-                raise _invalid("types")
+                raise invalid_parameter("types")
             configuration = self._configuration()
             asked = [
                 Asked(Identifier(identifier["type"], identifier["value"]), ChallengeType(kind), issuers, account)
@@ -108,23 +106,11 @@ class Handlers:
         try:
             records = list(dict.fromkeys(record(item) for item in items))
         except NoRecord as error:
-            raise _invalid(f"records.{error}") from None
+            raise invalid_parameter(f"records.{error}") from None
         configuration = self._configuration()
         lasting = [item for item in records if not removing or item.type is ChallengeType.DNS_PERSIST_01]
         _refuse_unconfigured((item.identifier for item in lasting), configuration)
         return await together(find(item, resolver, configuration) for item in records)
-
-
-@contextmanager
-def _answering(job: int, certificate: str) -> Iterator[None]:
-    """Adds journal fields, and turns the errors of this daemon into those of the interface."""
-    with journal.fields(job=job, certificate=certificate):
-        try:
-            yield
-        except DnsError as error:
-            reply = error.reply()
-            journal.notice("%s", error, error=reply.name.rpartition(".")[2])
-            raise reply from error
 
 
 def _refuse_unconfigured(identifiers: Iterable[str], configuration: Configuration) -> None:
@@ -144,7 +130,3 @@ def _answer(place: Place) -> dict[str, Any]:
 
 def _fields(item: Record) -> dict[str, str]:
     return {"identifier": item.identifier, "type": item.type.value, "account": item.account, "value": item.value}
-
-
-def _invalid(parameter: str) -> VarlinkError:
-    return VarlinkError("org.varlink.service.InvalidParameter", parameter=parameter)

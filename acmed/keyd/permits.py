@@ -86,7 +86,7 @@ class Permits:
 
     def _write(self) -> None:
         temporary = self._path.with_suffix(".new")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as file:
             file.write(json.dumps([vars(permit) for permit in self._permits]).encode())
         temporary.replace(self._path)
 

@@ -2,7 +2,6 @@
 """When the CA wants a certificate to be renewed (RFC 9773): asked next to the timer; what fails here fails nothing."""
 
 import asyncio
-import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -92,21 +91,14 @@ async def _poll(name: str, catalogue: Catalogue, daemons: Daemons) -> None:
 
 
 def certificate_id(path: Path) -> str:
-    """The name of a certificate (PEM) for its CA (RFC 9773 section 4.1); empty where it has no authority key
-    identifier, or cannot be read.
-    """
+    """The name of a certificate (PEM) for its CA; empty where it has none, or cannot be read."""
     # Slow to load, and remembered.
     from cryptography import x509  # noqa: PLC0415
 
+    from acmed import certid  # noqa: PLC0415
+
     try:
         with path.open("rb") as file:
-            certificate = x509.load_pem_x509_certificate(file.read(_MAX_SIZE))
-        issuer = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except (OSError, ValueError, x509.ExtensionNotFound):
+            return certid.certificate_id(x509.load_pem_x509_certificate(file.read(_MAX_SIZE))) or ""
+    except (OSError, ValueError):
         return ""
-    if issuer is None:
-        return ""
-    serial = certificate.serial_number
-    # DER: as few octets as there are, and a zero in front where the first bit is set.
-    octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big", signed=True)
-    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (issuer, octets))

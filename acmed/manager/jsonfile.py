@@ -5,12 +5,11 @@ A file that is broken is set aside as NAME.broken, logged, and counts as missing
 """
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from acmed import journal
+from acmed import atomicfile, journal
 from acmed.varlink.idl import TypeMismatch
 
 _Record = TypeVar("_Record")
@@ -31,7 +30,7 @@ def read(path: Path, decode: Callable[[dict[str, Any]], _Record]) -> _Record | N
 
 def write(path: Path, data: dict[str, Any], durable: bool = True) -> None:
     """Raises OSError."""
-    replace(path, json.dumps(data, indent=1).encode() + b"\n", durable)
+    atomicfile.replace(path, json.dumps(data, indent=1).encode() + b"\n", durable)
 
 
 def cache(path: Path, data: dict[str, Any]) -> None:
@@ -40,20 +39,3 @@ def cache(path: Path, data: dict[str, Any]) -> None:
         write(path, data, durable=False)
     except OSError as error:
         journal.warning("Cannot write %s: %s", path, error.strerror or error)
-
-
-def replace(path: Path, data: bytes, durable: bool) -> None:
-    """The file has its old content or its new one at any time; durable: after a power failure too."""
-    new = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-        file.write(data)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    new.rename(path)
-    if durable:
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

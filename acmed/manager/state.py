@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from acmed import journal
+from acmed import atomicfile, journal
 from acmed.manager import jsonfile, remembered
 from acmed.manager.remembered import AccountState, CertificateState
 from acmed.varlink.idl import parse
@@ -202,7 +202,7 @@ class Store:
             last = int(self._counter.read_text())
         except (FileNotFoundError, ValueError):
             last = max((record.id for record in self.jobs()), default=0)
-        jsonfile.replace(self._counter, str(last + 1).encode(), durable=False)
+        atomicfile.replace(self._counter, str(last + 1).encode(), durable=False)
         return last + 1
 
 

@@ -13,8 +13,9 @@ from acmed.config import Certificate, Configuration
 from acmed.config.model import ChallengeType, Http01Mode
 from acmed.privd import pid1, transient
 from acmed.privd.pid1 import Pid1
-from acmed.privd.refusal import invalid_parameter, refusal
+from acmed.privd.refusal import refusal
 from acmed.privd.transient import Program, Properties
+from acmed.varlink import invalid_parameter
 
 # How acmed passes the answers on.
 DIRECTORY = "directory"

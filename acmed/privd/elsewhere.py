@@ -13,7 +13,8 @@ from acmed.config import Certificate
 from acmed.names import Identifier
 from acmed.privd import files, verifier
 from acmed.privd.places import Places
-from acmed.privd.refusal import invalid_parameter, refusal
+from acmed.privd.refusal import refusal
+from acmed.varlink import invalid_parameter
 
 _DIRECTORY_MODE = 0o700
 

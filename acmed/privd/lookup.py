@@ -3,7 +3,8 @@
 
 from acmed.config import Account, Certificate, Configuration
 from acmed.names import InvalidName, object_name
-from acmed.privd.refusal import invalid_parameter, refusal
+from acmed.privd.refusal import refusal
+from acmed.varlink import invalid_parameter
 
 
 def checked_name(name: str, parameter: str) -> str:

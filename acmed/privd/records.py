@@ -9,8 +9,8 @@ from acmed.privd import hooks, outside, pid1
 from acmed.privd.outside import Directory
 from acmed.privd.pid1 import Pid1
 from acmed.privd.places import Places
-from acmed.privd.refusal import invalid_parameter, refusal
-from acmed.varlink import VarlinkError
+from acmed.privd.refusal import refusal
+from acmed.varlink import VarlinkError, invalid_parameter
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")

@@ -15,11 +15,6 @@ def refusal(error: str, **parameters: str) -> VarlinkError:
     )
 
 
-def invalid_parameter(parameter: str) -> VarlinkError:
-    """A value that no caller of ours sends."""
-    return VarlinkError("org.varlink.service.InvalidParameter", parameter=parameter)
-
-
 @contextmanager
 def host_errors(certificate: str) -> Iterator[None]:
     """Makes InstallFailed of what the host prevented."""

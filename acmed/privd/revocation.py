@@ -4,7 +4,7 @@
 import hashlib
 import re
 
-from acmed import pem
+from acmed import base64url, pem
 from acmed.config import Account
 from acmed.config.model import origin
 from acmed.keyd import jws
@@ -12,9 +12,10 @@ from acmed.keyd.keys import parse
 from acmed.privd import archive, retired_keys, sets
 from acmed.privd.keys import Origin
 from acmed.privd.places import Places
-from acmed.privd.refusal import invalid_parameter, refusal
+from acmed.privd.refusal import refusal
 from acmed.privd.verifier import MAX_CHAIN
 from acmed.reasons import KEY_COMPROMISE, REASONS
+from acmed.varlink import invalid_parameter
 
 MAX_CERTIFICATE = 16 * 1024  # bytes
 
@@ -90,9 +91,9 @@ def signed(
         message = f"{places.sets(name) / current.id}/privkey.pem is damaged: {error}"
         raise refusal("InstallFailed", certificate=name, message=message) from error
     protected = jws.protected_header(key.algorithm, nonce, url, jwk=key.jwk)
-    payload = jws.encode(jws.compact({"certificate": jws.encode(der), "reason": reason}))
+    payload = base64url.encode(jws.compact({"certificate": base64url.encode(der), "reason": reason}))
     signature = key.sign(f"{protected}.{payload}".encode())
-    return {"protected": protected, "payload": payload, "signature": jws.encode(signature)}
+    return {"protected": protected, "payload": payload, "signature": base64url.encode(signature)}
 
 
 def _check_url(url: str, account: Account) -> None:

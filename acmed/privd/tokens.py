@@ -8,7 +8,8 @@ from acmed.names import Identifier, InvalidName
 from acmed.privd import outside
 from acmed.privd.outside import Directory
 from acmed.privd.pid1 import Pid1
-from acmed.privd.refusal import invalid_parameter, refusal
+from acmed.privd.refusal import refusal
+from acmed.varlink import invalid_parameter
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,256}")  # RFC 8555 section 8.3: base64url, at least 128 bits
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # base64url of a SHA-256

@@ -6,8 +6,20 @@ client.py calls. acmed/interfaces/ has the interface files; they are the single 
 """
 
 from acmed.varlink.client import Client
-from acmed.varlink.errors import ConnectionLost, VarlinkError
+from acmed.varlink.errors import ConnectionLost, InterfaceError, VarlinkError, answering, invalid_parameter
 from acmed.varlink.idl import Interface, load
 from acmed.varlink.server import Call, Service, more
 
-__all__ = ["Call", "Client", "ConnectionLost", "Interface", "Service", "VarlinkError", "load", "more"]
+__all__ = [
+    "Call",
+    "Client",
+    "ConnectionLost",
+    "Interface",
+    "InterfaceError",
+    "Service",
+    "VarlinkError",
+    "answering",
+    "invalid_parameter",
+    "load",
+    "more",
+]

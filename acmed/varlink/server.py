@@ -11,7 +11,7 @@ from typing import Any
 
 from acmed import __version__, journal
 from acmed.varlink import wire
-from acmed.varlink.errors import ConnectionLost, VarlinkError
+from acmed.varlink.errors import ConnectionLost, VarlinkError, invalid_parameter
 from acmed.varlink.idl import Interface, TypeMismatch, parse
 
 # A caller that has connected says what it wants, and takes its answer, within this time (seconds).
@@ -171,7 +171,7 @@ class Service:
     def _find(self, message: dict[str, Any]) -> tuple[str, Handler, dict[str, Any]]:
         qualified, parameters = message.get("method"), message.get("parameters") or {}
         if not isinstance(qualified, str):
-            raise VarlinkError("org.varlink.service.InvalidParameter", parameter="method")
+            raise invalid_parameter("method")
         interface_name, _, method = qualified.rpartition(".")
         if interface_name == _SERVICE.name and method in _SERVICE.methods:
             _check(_SERVICE, parameters, method)
@@ -213,7 +213,7 @@ def _check(interface: Interface, parameters: Any, method: str) -> None:
     try:
         interface.check(parameters, interface.methods[method].parameters)
     except TypeMismatch as mismatch:
-        raise VarlinkError("org.varlink.service.InvalidParameter", parameter=mismatch.path) from mismatch
+        raise invalid_parameter(mismatch.path) from mismatch
 
 
 def _snake(name: str) -> str:

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """BIND in a machine: any number of them, each at addresses of its own, as servers of zones or as the resolver."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
-from tests.machine.machine import Machine
+from tests.machine.nameserver import NameServer
 from tests.machine.zones import TsigKey, Zone
 
 ROOT_ZONE = """\
@@ -17,61 +15,41 @@ localhost. 1 A 127.0.0.1
 
 
 @dataclass
-class Bind:
+class Bind(NameServer):
     """A named: `with Bind(machine, "ns1", ["127.0.0.11"], zones, keys) as bind: ...`.
 
     forward: for a resolver, the address of a server for each zone; all other names do not exist. control: the key that
     rndc(8) needs to have at its first address; rndc_key is a file with it.
     """
 
-    machine: Machine
-    name: str
-    addresses: Sequence[str]
-    zones: Sequence[Zone] = ()
-    keys: Sequence[TsigKey] = ()
+    program = "named"
+
     forward: Mapping[str, str] | None = None
     control: TsigKey | None = None
 
-    def __enter__(self) -> Self:
-        self.machine.write(f"{self._directory}/named.conf", self._configuration())
-        for zone in self.zones:
-            if not zone.primary:
-                self.machine.write(f"{self._directory}/{zone.name}.zone", zone.file)
+    def write(self) -> None:
+        super().write()
         if self.forward is not None:
-            self.machine.write(f"{self._directory}/root.zone", ROOT_ZONE)
+            self.machine.write(f"{self.directory}/root.zone", ROOT_ZONE)
         if self.control:
             self.machine.write(self.rndc_key, self.control.bind)
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-        self.machine.run(["rm", "-r", self._directory])
 
     @property
-    def unit(self) -> str:
-        """Its service."""
-        return f"named-{self.name}.service"
+    def settings(self) -> str:
+        return f"{self.directory}/named.conf"
 
     @property
     def rndc_key(self) -> str:
-        return f"{self._directory}/rndc.key"
+        return f"{self.directory}/rndc.key"
 
     def start(self) -> None:
         """Run it; returns when it answers. It listens on addresses that an interface has, and 127.0.0.0/8 is none."""
         for address in self.addresses:
             prefix = "128" if ":" in address else "8" if address == "127.0.0.1" else "32"
             self.machine.run(["ip", "address", "replace", f"{address}/{prefix}", "dev", "lo"])
-        command = ["named", "-f", "-n", "1", "-c", f"{self._directory}/named.conf"]
-        self.machine.run(["systemd-run", "--quiet", "--collect", f"--unit={self.unit}", "--", *command])
+        self.run("-f", "-n", "1", "-c", self.settings)
         for address in self.addresses:
             self.machine.wait_until(f"{self.name} to answer", lambda address=address: self._answers(address))  # type: ignore[misc]
-
-    def stop(self) -> None:
-        """It is gone, and what updates it took is in its journals."""
-        self.machine.run(["systemctl", "stop", self.unit], check=False)
 
     def _answers(self, address: str) -> bool:
         name = self.zones[0].name if self.zones else "."
@@ -79,17 +57,13 @@ class Bind:
         done = self.machine.run(question, check=False)
         return done.returncode == 0 and "status:" in done.stdout
 
-    @property
-    def _directory(self) -> str:
-        return f"/var/lib/named-{self.name}"
-
-    def _configuration(self) -> str:
+    def configuration(self) -> str:
         listen = {
             "listen-on": [address for address in self.addresses if ":" not in address],
             "listen-on-v6": [address for address in self.addresses if ":" in address],
         }
         options = [
-            f'directory "{self._directory}"; pid-file none; session-keyfile none; dnssec-validation no;',
+            f'directory "{self.directory}"; pid-file none; session-keyfile none; dnssec-validation no;',
             *(f"{key} {{ {' '.join(f'{address};' for address in some) or 'none;'} }};" for key, some in listen.items()),
             f"recursion {'no' if self.forward is None else 'yes'}; max-cache-ttl 1; max-ncache-ttl 1;",
             "allow-transfer { any; }; allow-notify { any; }; notify no; notify-delay 0; minimal-responses no;",

@@ -2,6 +2,7 @@
 """CAs of a test's own, beside the one of all tests, and accounts there."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,3 +45,11 @@ def forget(machine: Machine, prefix: str) -> None:
     listed = machine.run(["acmectl", "list", "--quiet"]).stdout.splitlines()
     for name in (line.split()[0] for line in listed if line.startswith(prefix)):
         machine.run(["acmectl", "forget", name])
+
+
+def ca_status(machine: Machine, pebble: Pebble, serial: str) -> dict[str, object]:
+    """What the CA says of a certificate."""
+    url = f"{pebble.management}/cert-status-by-serial/{serial}"
+    answer = machine.run(["curl", "--silent", "--fail", "--cacert", pebble.ca_file, url]).stdout
+    status: dict[str, object] = json.loads(answer)
+    return status

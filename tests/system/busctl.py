@@ -205,3 +205,17 @@ def monitor(machine: Machine) -> Iterator[Monitor]:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
         reader.join()
+
+
+def forget_all(caller: Caller, prefix: str) -> None:
+    """Ends the jobs and the management of all certificates whose names begin like this."""
+    for number, name in caller.jobs().items():
+        if name.startswith(prefix):
+            with contextlib.suppress(BusError):  # it has ended, or is about to
+                caller.call(job_path(number), JOB, "Cancel")
+    caller.machine.wait_until(
+        "the jobs to end", lambda: not any(name.startswith(prefix) for name in caller.jobs().values())
+    )
+    for name, *_ in caller.manager("ListCertificates")[0]:
+        if name.startswith(prefix):
+            caller.call(certificate_path(name), CERTIFICATE, "Forget")

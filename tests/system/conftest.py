@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.machine import Machine, Pebble, package
+from tests.system.acmectl import Acmectl
+from tests.system.busctl import Caller
+from tests.system.lease import Lease, pending_challenge
+from tests.system.network import Stranger, stranger
 
 JOURNAL_LINES = 150
 
@@ -27,6 +31,30 @@ def machine(debs: list[Path]) -> Iterator[Machine]:
 def bookworm(debs: list[Path]) -> Iterator[Machine]:
     """A Debian 12 with acmed."""
     yield from _installed("bookworm", debs)
+
+
+@pytest.fixture
+def root(machine: Machine) -> Caller:
+    return Caller(machine)
+
+
+@pytest.fixture
+def ctl(machine: Machine) -> Acmectl:
+    return Acmectl(machine)
+
+
+@pytest.fixture
+def lease(machine: Machine) -> Iterator[Lease]:
+    """One for port 80, which is not taken yet, and a token."""
+    with pending_challenge(machine):
+        yield Lease(machine)
+
+
+@pytest.fixture
+def ca(machine: Machine) -> Iterator[Stranger]:
+    """A stranger's host, from which a CA would validate."""
+    with stranger(machine) as ca:
+        yield ca
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from tests.machine import Machine
+from tests.machine import Machine, Pebble
 
 ROOT = "/run/installed-root.pem"
 
@@ -53,3 +53,18 @@ class Installed:
         assert self.machine.run(["openssl", "pkey", "-pubout", "-in", key]).stdout.strip() == self.public_key
         whole = read(f"{self.directory}/cert.pem") + read(f"{self.directory}/chain.pem")
         assert read(f"{self.directory}/fullchain.pem") == whole
+
+
+def check_installed(machine: Machine, pebble: Pebble, name: str, *identifiers: str) -> None:
+    """The files in /var/lib/acme are whole, fit each other, and are for these names and from this CA."""
+    directory = f"/var/lib/acme/{name}"
+    machine.write(ROOT, pebble.root_pem())
+    for identifier in identifiers:
+        verify = ["openssl", "verify", "-CAfile", ROOT, "-untrusted", f"{directory}/chain.pem"]
+        verify += ["-no_check_time"]  # it may live for seconds
+        machine.run([*verify, "-verify_hostname", identifier, f"{directory}/cert.pem"])
+    of_key = machine.run(["openssl", "pkey", "-in", f"{directory}/privkey.pem", "-pubout"]).stdout
+    of_certificate = machine.run(["openssl", "x509", "-in", f"{directory}/cert.pem", "-noout", "-pubkey"]).stdout
+    assert of_key == of_certificate
+    whole = machine.read(f"{directory}/cert.pem") + machine.read(f"{directory}/chain.pem")
+    assert machine.read(f"{directory}/fullchain.pem") == whole

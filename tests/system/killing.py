@@ -49,6 +49,19 @@ class Victims:
         self.machine.run(["systemctl", "start", f"{victim}.service"])
         self.signal("STOP", victim)
 
+    def stall(self, responder: str, port: int) -> None:
+        """Stop a responder with SIGSTOP, and let the CA ask it: returns when that is in its queue."""
+        self.signal("STOP", responder)
+        self.gate.release()
+        queue = ["ss", "--no-header", "-ltn", f"sport = :{port}"]
+        self.machine.wait_until("the CA to ask", lambda: self.machine.run(queue).stdout.split()[1] != "0")
+
+    def thaw(self, *victims: str) -> None:
+        """Those that run go on."""
+        for victim in victims:
+            if self.main_pid(victim):
+                self.signal("CONT", victim, check=False)  # the order goes on, and may be over by now
+
     def step(self) -> str:
         """That of the only job; empty where there is none."""
         jobs = self.machine.run(["busctl", "call", "org.acmed1", "/org/acmed1", "org.acmed1.Manager", "ListJobs"])

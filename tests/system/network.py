@@ -9,6 +9,7 @@ from tests.machine import Machine
 
 NAMESPACE = "stranger"
 ADDRESSES = ("192.0.2.1", "[2001:db8::1]")  # of the machine, as the stranger sees it
+HOSTILE = "/run/hostile.py"
 UP = """
 ip netns add stranger
 ip link add host type veth peer name wire netns stranger
@@ -44,6 +45,22 @@ class Stranger:
     def run(self, argv: list[str], input: str | None = None) -> str:
         """What a command prints that runs on the stranger's host."""
         return self.machine.run(["ip", "netns", "exec", NAMESPACE, *argv], input=input, check=False).stdout
+
+
+@contextlib.contextmanager
+def hostile(machine: Machine, program: str, kind: str) -> Iterator[None]:
+    """A program (Python) on the stranger's host, called with kind and the machine's address: it makes its connections,
+    says "ready", holds them, and ends when its standard input does.
+    """
+    machine.write(HOSTILE, program)
+    peers = machine.popen(["ip", "netns", "exec", NAMESPACE, "python3", HOSTILE, kind, ADDRESSES[0]])
+    try:
+        assert peers.stdout
+        assert peers.stdout.readline() == "ready\n"
+        yield
+    finally:
+        peers.communicate("")
+        machine.run(["rm", HOSTILE])
 
 
 @contextlib.contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""org.acmed.Priv in a machine, called as acmed does."""
+"""A daemon in a machine, called over Varlink: org.acmed.Priv as acmed does it, or any other."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from pathlib import Path
 from acmed import varlink
 
 async def main():
-    client = varlink.Client(varlink.load("org.acmed.Priv"), Path("/run/acmed/priv.sock"))
+    client = varlink.Client(varlink.load(sys.argv[1]), Path(sys.argv[2]))
     calls = json.load(sys.stdin)
     for answer in await asyncio.gather(*(call(client, **one) for one in calls)):
         print(json.dumps(answer))
@@ -29,14 +29,24 @@ asyncio.run(main())
 """
 
 
-def call(machine: Machine, method: str, **parameters: Any) -> dict[str, Any]:
-    """What a method answers, or its error's name and parameters."""
-    (answer,) = call_all(machine, [(method, parameters)])
+def call(machine: Machine, method: str, user: str | None = "acmed", **parameters: Any) -> dict[str, Any]:
+    """What a method of org.acmed.Priv answers, or its error's name and parameters."""
+    (answer,) = call_all(machine, [(method, parameters)], user)
     return answer
 
 
-def call_all(machine: Machine, calls: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+def call_all(
+    machine: Machine, calls: list[tuple[str, dict[str, Any]]], user: str | None = "acmed"
+) -> list[dict[str, Any]]:
     """Several at once."""
-    text = json.dumps([{"method": method, "parameters": {"job": 1, **given}} for method, given in calls])
-    done = machine.run(["python3", "-c", PROGRAM], user="acmed", input=text, timeout=180)
+    given = [(method, {"job": 1, **parameters}) for method, parameters in calls]
+    return ask(machine, "org.acmed.Priv", "/run/acmed/priv.sock", given, user)
+
+
+def ask(
+    machine: Machine, interface: str, path: str, calls: list[tuple[str, dict[str, Any]]], user: str | None = None
+) -> list[dict[str, Any]]:
+    """The answers of the daemon whose socket that is to calls at once, each as call() gives it."""
+    text = json.dumps([{"method": method, "parameters": given} for method, given in calls])
+    done = machine.run(["python3", "-c", PROGRAM, interface, path], user=user, input=text, timeout=180)
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.machine import Machine
+from tests.system import privcall
 from tests.system.test_privd import Privd
 
 NAME = "keys"
@@ -20,21 +21,6 @@ SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 SEALED = "/etc/credstore.encrypted/acmed"
 ARCHIVE = "/var/lib/acme-privd/archive/accounts"
 
-CALL = """
-import asyncio, json, sys
-from pathlib import Path
-from acmed import varlink
-
-async def main():
-    client = varlink.Client(varlink.load("org.acmed.Key"), Path("/run/acmed/key.sock"))
-    try:
-        print(json.dumps(await client.call(sys.argv[1], timeout=60, **json.load(sys.stdin))))
-    except varlink.VarlinkError as error:
-        print(json.dumps({"error": error.name.rpartition(".")[2], **error.parameters}))
-
-asyncio.run(main())
-"""
-
 
 @dataclass
 class Keyd:
@@ -44,8 +30,8 @@ class Keyd:
     privd: Privd
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        given = json.dumps({"account": NAME, **parameters})
-        answer: dict[str, Any] = json.loads(self.machine.run(["python3", "-c", CALL, method], input=given).stdout)
+        calls = [(method, {"account": NAME, **parameters})]
+        (answer,) = privcall.ask(self.machine, "org.acmed.Key", "/run/acmed/key.sock", calls)
         return answer
 
     def sign(self, payload: Any, url: str) -> dict[str, Any]:

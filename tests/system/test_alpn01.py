@@ -9,7 +9,7 @@ import pytest
 
 from tests.machine import Machine, Pebble
 from tests.system.lease import ALPN_LEASE, ALPN_RESPONDER, ALPN_SOCKET, Lease, pending_challenge, state, wait_closed
-from tests.system.network import ADDRESSES, Stranger, stranger
+from tests.system.network import ADDRESSES, Stranger, hostile, stranger
 from tests.system.privcall import call
 
 NAME = "alpn.example.com"
@@ -62,7 +62,7 @@ else:
     print("valid")
 """
 
-# Runs on the stranger's host, holds its connections, says so, and ends when its standard input does.
+# For hostile().
 HOSTILE = """
 import os, socket, ssl, struct, sys
 kind, address = sys.argv[1:]
@@ -116,12 +116,6 @@ def lease(machine: Machine) -> Iterator[Lease]:
         pend(machine)
         yield Lease(machine, kind=ALPN_LEASE)
         machine.run(["sh", "-c", f"rm -f {DIRECTORY}/*"])
-
-
-@pytest.fixture
-def ca(machine: Machine) -> Iterator[Stranger]:
-    with stranger(machine) as ca:
-        yield ca
 
 
 def shaken(ca: Stranger, *options: str, address: str = ADDRESSES[0], name: str = NAME) -> str:
@@ -185,35 +179,21 @@ def test_a_ca_validates(lease: Lease, pebble: Pebble, names: list[str]) -> None:
 @pytest.mark.parametrize("kind", ["silent", "half", "hello", "stranger", "noise", "records", "reset"])
 def test_hostile_peers_cost_no_validation(lease: Lease, ca: Stranger, kind: str) -> None:
     machine = lease.machine
-    machine.write("/run/hostile.py", HOSTILE)
     lease.start()
-    hostile = machine.popen(["ip", "netns", "exec", "stranger", "python3", "/run/hostile.py", kind, "192.0.2.1"])
-    try:
-        assert hostile.stdout
-        assert hostile.stdout.readline() == "ready\n"
+    with hostile(machine, HOSTILE, kind):
         for address in ADDRESSES:
             assert f"DNS:{NAME}\n" in shaken(ca, "-alpn", "acme-tls/1", address=address)
-    finally:
-        hostile.communicate("")
-        machine.run(["rm", "/run/hostile.py"])
     assert "Traceback" not in machine.journal(ALPN_RESPONDER)
     assert machine.run(["systemctl", "show", "--property=NRestarts", "--value", ALPN_RESPONDER]).stdout == "0\n"
 
 
 def test_slow_peer_does_not_keep_the_port_open(lease: Lease, ca: Stranger) -> None:
     machine = lease.machine
-    machine.write("/run/hostile.py", HOSTILE)
     lease.start()
-    hostile = machine.popen(["ip", "netns", "exec", "stranger", "python3", "/run/hostile.py", "hello", "192.0.2.1"])
-    try:
-        assert hostile.stdout
-        assert hostile.stdout.readline() == "ready\n"
+    with hostile(machine, HOSTILE, "hello"):
         lease.stop()
         machine.wait_until("the responder to end", lambda: state(machine, ALPN_RESPONDER) == "inactive", timeout=4)
         machine.wait_until("the socket to close", lambda: state(machine, ALPN_SOCKET) == "inactive", timeout=4)
-    finally:
-        hostile.communicate("")
-        machine.run(["rm", "/run/hostile.py"])
 
 
 def test_ends_when_idle_and_starts_again(lease: Lease, ca: Stranger) -> None:

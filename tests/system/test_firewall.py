@@ -131,18 +131,6 @@ ON_BOTH: list[Firewall] = [nft, nft_several, iptables_nft, iptables_legacy]
 ON_TRIXIE: list[Firewall] = [*ON_BOTH, ufw, firewalld, firewalld_and_nft]
 
 
-@pytest.fixture
-def lease(machine: Machine) -> Iterator[Lease]:
-    with pending_challenge(machine):
-        yield Lease(machine)
-
-
-@pytest.fixture
-def ca(machine: Machine) -> Iterator[Stranger]:
-    with stranger(machine) as ca:
-        yield ca
-
-
 def rules(machine: Machine) -> str:
     """All rules but for counters and what else differs by itself."""
     commands = (["nft", "--stateless", "list", "ruleset"], ["iptables-legacy", "-S"], ["ip6tables-legacy", "-S"])

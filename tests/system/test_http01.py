@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The responder behind systemd's sockets, with strangers on the network and a web server in front."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.machine import Machine
 from tests.system.lease import ANSWER, CONTENT, PATH, RESPONDER, SOCKET, TOKEN, Lease, pending_challenge, state
-from tests.system.network import ADDRESSES, Stranger, stranger
+from tests.system.network import ADDRESSES, Stranger, hostile, stranger
 
 DOCS = Path(__file__).parents[2] / "docs" / "webserver"
 
-# Runs on the stranger's host, holds its connections, says so, and ends when its standard input does.
+# For hostile().
 HOSTILE = """
 import os, socket, struct, sys
 kind, address = sys.argv[1:]
@@ -39,18 +38,6 @@ for _ in range({"crowd": 600, "reset": 200}.get(kind, 200)):
 print("ready", flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def lease(machine: Machine) -> Iterator[Lease]:
-    with pending_challenge(machine):
-        yield Lease(machine)
-
-
-@pytest.fixture
-def ca(machine: Machine) -> Iterator[Stranger]:
-    with stranger(machine) as ca:
-        yield ca
 
 
 def check_answers(machine: Machine) -> None:
@@ -88,35 +75,21 @@ def test_answers_on_debian_12(bookworm: Machine) -> None:
 @pytest.mark.parametrize("kind", ["silent", "slow", "line", "garbage", "half", "reset", "crowd"])
 def test_hostile_peers_cost_no_validation(lease: Lease, ca: Stranger, kind: str) -> None:
     machine = lease.machine
-    machine.write("/run/hostile.py", HOSTILE)
     lease.start()
-    hostile = machine.popen(["ip", "netns", "exec", "stranger", "python3", "/run/hostile.py", kind, "192.0.2.1"])
-    try:
-        assert hostile.stdout
-        assert hostile.stdout.readline() == "ready\n"
+    with hostile(machine, HOSTILE, kind):
         for address in ADDRESSES:
             assert ca.get(PATH, address) == ANSWER
-    finally:
-        hostile.communicate("")
-        machine.run(["rm", "/run/hostile.py"])
     assert "Traceback" not in machine.journal(RESPONDER)
     assert machine.run(["systemctl", "show", "--property=NRestarts", "--value", RESPONDER]).stdout == "0\n"
 
 
 def test_slow_peer_does_not_keep_the_port_open(lease: Lease, ca: Stranger) -> None:
     machine = lease.machine
-    machine.write("/run/hostile.py", HOSTILE)
     lease.start()
-    hostile = machine.popen(["ip", "netns", "exec", "stranger", "python3", "/run/hostile.py", "slow", "192.0.2.1"])
-    try:
-        assert hostile.stdout
-        assert hostile.stdout.readline() == "ready\n"
+    with hostile(machine, HOSTILE, "slow"):
         lease.stop()
         machine.wait_until("the responder to end", lambda: state(machine, RESPONDER) == "inactive", timeout=4)
         machine.wait_until("the socket to close", lambda: state(machine, SOCKET) == "inactive", timeout=4)
-    finally:
-        hostile.communicate("")
-        machine.run(["rm", "/run/hostile.py"])
 
 
 def test_ends_when_idle_and_starts_again(lease: Lease, ca: Stranger) -> None:

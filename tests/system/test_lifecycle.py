@@ -1,232 +1,36 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A certificate's life on the real bus, with busctl and with acmectl: from its order to the end of its management."""
 
-import contextlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from acmed import __version__
-from tests.machine import Machine, Pebble, package
-from tests.machine.pebble import Profile
+from tests.machine import Machine, Pebble
 from tests.system import busctl, introspection
-from tests.system.acmectl import Acmectl, running
-from tests.system.busctl import BusError, Caller, Monitor, certificate_path, job_path, monitor
-from tests.system.conftest import add_account
-from tests.system.lease import state, wait_closed
-from tests.system.standstill import frozen_ca, silent_host
-from tests.system.timer import run_timer
+from tests.system.acmectl import Acmectl
+from tests.system.authority import ca_status
+from tests.system.busctl import BusError, Caller, Monitor, certificate_path, forget_all, job_path, monitor
+from tests.system.installed import check_installed
+from tests.system.standstill import frozen_ca
 
-XML = Path(__file__).parents[2] / "dbus" / "org.acmed1.xml"
-INSTALLED_XML = "/usr/share/dbus-1/interfaces/org.acmed1.xml"
 PREFIX = "lifecycle-"
-STANDARD = {"org.freedesktop.DBus.Peer", "org.freedesktop.DBus.Introspectable"}
-DAEMONS = ("acmed", "acme-privd", "acme-clientd", "acme-keyd", "acme-verify", "acme-http01")
-STEPS = ["waiting", "order", "authorize", "challenge", "finalize", "download", "install", "reload"]
-
-# What Pebble's certificates of this profile are: due soon enough to wait for, and not before they are looked at.
-SHORT = {"short": Profile("Certificates that are due soon", validity=24)}
-
-# A service whose reload fails for as long as a file is there.
-VICTIM = """
-[Service]
-ExecStart=/usr/bin/sleep infinity
-ExecReload=/usr/bin/test ! -e /run/victim-fails
-"""
-CONFIGURATION = """
-[service.victim]
-units = ["victim.service"]
-"""
-
-
-@pytest.fixture(scope="module")
-def own(debs: list[Path]) -> Iterator[Machine]:
-    """A machine of this module alone: it is rebooted, and nothing but what a test does happens there."""
-    with Machine() as own:
-        package.install(own, debs)
-        yield own
-
-
-@pytest.fixture(scope="module")
-def own_pebble(own: Machine) -> Iterator[Pebble]:
-    """Its CA, and an account there."""
-    with Pebble(own) as pebble:
-        add_account(own, pebble)
-        yield pebble
-
-
-@pytest.fixture
-def root(machine: Machine) -> Caller:
-    return Caller(machine)
-
-
-@pytest.fixture
-def ctl(machine: Machine) -> Acmectl:
-    return Acmectl(machine)
 
 
 @pytest.fixture(autouse=True)
 def tidy(machine: Machine, account: str) -> Iterator[None]:
     """No certificate and no job of a test is left for the next."""
     yield
-    root = Caller(machine)
-    for number, name in root.jobs().items():
-        if name.startswith(PREFIX):
-            with contextlib.suppress(BusError):  # it has ended, or is about to
-                root.call(job_path(number), busctl.JOB, "Cancel")
-    machine.wait_until("the jobs to end", lambda: not any(name.startswith(PREFIX) for name in root.jobs().values()))
-    for name, *_ in root.manager("ListCertificates")[0]:
-        if name.startswith(PREFIX):
-            root.call(certificate_path(name), busctl.CERTIFICATE, "Forget")
+    forget_all(Caller(machine), PREFIX)
 
 
-def check_installed(machine: Machine, pebble: Pebble, name: str, *identifiers: str) -> None:
-    """The files in /var/lib/acme are whole, fit each other, and are for these names and from this CA."""
-    directory = f"/var/lib/acme/{name}"
-    machine.write("/run/lifecycle/root.pem", pebble.root_pem())
-    for identifier in identifiers:
-        verify = ["openssl", "verify", "-CAfile", "/run/lifecycle/root.pem", "-untrusted", f"{directory}/chain.pem"]
-        verify += ["-no_check_time"]  # it may live for seconds
-        machine.run([*verify, "-verify_hostname", identifier, f"{directory}/cert.pem"])
-    of_key = machine.run(["openssl", "pkey", "-in", f"{directory}/privkey.pem", "-pubout"]).stdout
-    of_certificate = machine.run(["openssl", "x509", "-in", f"{directory}/cert.pem", "-noout", "-pubkey"]).stdout
-    assert of_key == of_certificate
-    whole = machine.read(f"{directory}/cert.pem") + machine.read(f"{directory}/chain.pem")
-    assert machine.read(f"{directory}/fullchain.pem") == whole
-
-
-def ca_status(machine: Machine, pebble: Pebble, serial: str) -> dict[str, object]:
-    """What the CA says of a certificate."""
-    url = f"{pebble.management}/cert-status-by-serial/{serial}"
-    answer = machine.run(["curl", "--silent", "--fail", "--cacert", pebble.ca_file, url]).stdout
-    status: dict[str, object] = json.loads(answer)
-    return status
-
-
-def is_due(root: Caller, name: str) -> bool:
-    return root.certificate(name)["State"] in ("due", "expired")
-
-
-# A machine of its own, in the order of its life: each test begins where the one before it ended.
-
-
-def test_timer_is_there_and_has_a_next_time(own: Machine) -> None:
-    assert own.run(["systemctl", "is-enabled", "acme-renew.timer"]).stdout == "enabled\n"
-    assert state(own, "acme-renew.timer") == "active"
-    timers = json.loads(own.run(["systemctl", "list-timers", "--output=json", "acme-renew.timer"]).stdout)
-    assert timers[0]["activates"] == "acme-renew.service"
-    assert timers[0]["next"]
-
-
-def test_configuration_is_checked(own: Machine, own_pebble: Pebble) -> None:
-    ctl, broken = Acmectl(own), "/etc/acmed/certificates.d/broken.example.com.toml"
-    assert "No problems." in ctl.text("config", "check")
-    own.write(broken, 'names = ["broken.example.com"]\nkey-tpye = "rsa-2048"\n')
-    try:
-        found = ctl.text("config", "check", code=1)
-        assert f"{broken}:2: " in found
-        assert "key-tpye" in found
-        assert "key-type" in found
-        (problem,) = ctl.json("config", "check", code=1)["problems"]
-        assert (problem["file"], problem["line"], problem["note"]) == (broken, 2, False)
-        assert [path for path, *_ in Caller(own).manager("CheckConfiguration")[0]] == [broken]
-        assert ctl.json("status", "broken.example.com", code=1)["state"] == "failing"
-        assert ctl.json("account", "list")[0]["name"] == "default"
-    finally:
-        own.run(["rm", broken])
-    assert ctl.json("config", "check") == {"problems": []}
-    assert ctl.json("list") == []
-
-
-def test_run_of_the_timer_with_nothing_due_says_nothing(own: Machine, own_pebble: Pebble) -> None:
-    ctl = Acmectl(own)
-    assert run_timer(own) == ""
-    ctl.run("order", "kept.example.com")
-    assert run_timer(own) == ""  # the CA is asked when it wants it to be renewed
-    before = ctl.json("status", "kept.example.com")
-    assert before["state"] == "valid"
-    assert ctl.run("renew", "--due").stdout == ctl.run("renew", "--due").stderr == ""
-    assert ctl.json("status", "kept.example.com") == before
-
-
-def test_timer_delivers_what_is_owed_to_a_service(own: Machine, own_pebble: Pebble) -> None:
-    ctl, name = Acmectl(own), "owed.example.com"
-    own.write("/run/systemd/system/victim.service", VICTIM)
-    own.write("/etc/acmed/acmed.toml.d/victim.toml", CONFIGURATION)
-    own.write("/run/victim-fails", "")
-    own.run(["systemctl", "daemon-reload"])
-    own.run(["systemctl", "start", "victim.service"])
-    ctl.run("order", name, "--service", "victim", code=8)
-    status = ctl.json("status", name, code=8)
-    assert status["state"] == "valid"
-    assert [owed["service"] for owed in status["undelivered"]] == ["victim"]
-    assert "victim" in ctl.text("status", code=8)
-    own.run(["rm", "/run/victim-fails"])
-    assert f"{name}: delivered" in run_timer(own)
-    status = ctl.json("status", name)
-    assert (status["undelivered"], status["lastError"]) == ([], None)
-    ctl.run("forget", name)
-    own.run(["rm", "/etc/acmed/acmed.toml.d/victim.toml"])
-
-
-def test_timer_renews_what_is_due_and_nothing_else(own: Machine, own_pebble: Pebble) -> None:
-    ctl, root = Acmectl(own), Caller(own)
-    own_pebble.profiles = SHORT
-    own_pebble.restart()
-    add_account(own, own_pebble)
-    ctl.run("order", "short.example.com", "also.short.example.com")
-    kept, short = root.certificate("kept.example.com"), root.certificate("short.example.com")
-    own.wait_until("it to be due", lambda: is_due(root, "short.example.com"), timeout=60)
-    assert root.properties(busctl.ROOT, busctl.MANAGER)["NextRenewal"]
-    said = run_timer(own)
-    assert root.certificate("short.example.com")["SerialNumber"] != short["SerialNumber"]
-    check_installed(own, own_pebble, "short.example.com", "short.example.com", "also.short.example.com")
-    assert root.certificate("kept.example.com") == kept
-    assert "short.example.com" in said
-    assert "kept.example.com" not in said
-
-
-def test_state_survives_a_restart_of_the_machine(own: Machine, own_pebble: Pebble) -> None:
-    ctl, root = Acmectl(own), Caller(own)
-    ctl.run("order", "blocked-domain.example", "--name", "failing.example.com", code=1)
-    ctl.run("order", "gone.example.com")
-    ctl.run("revoke", "gone.example.com", "--no-replace")
-    own.wait_until("it to be due", lambda: is_due(root, "short.example.com"), timeout=60)
-    before, accounts, last = (
-        root.objects(),
-        ctl.json("account", "list"),
-        root.order("last.example.com", "a.example.com"),
-    )
-    own.wait_until("the job to end", lambda: not root.jobs())
-    root.call(certificate_path("last.example.com"), busctl.CERTIFICATE, "Forget")
-    own.reboot()
-    assert state(own, "acmed.service") == "inactive"
-    after = root.objects()
-    for values in (before, after):  # whose time may have come meanwhile
-        del values[certificate_path("short.example.com")][busctl.CERTIFICATE]["State"]
-    assert after == before
-    states = {one["name"]: one["state"] for one in ctl.json("list")}
-    assert states["kept.example.com"] == "valid"
-    assert states["short.example.com"] in ("due", "expired")
-    assert (states["failing.example.com"], states["gone.example.com"]) == ("failing", "revoked")
-    assert ctl.json("account", "list") == accounts
-    for name in ("failing.example.com", "gone.example.com"):
-        ctl.run("forget", name)
-    own_pebble.start()
-    add_account(own, own_pebble)
-    short = root.certificate("short.example.com")
-    own.run(["systemctl", "start", "acme-renew.service"])
-    assert root.certificate("short.example.com")["SerialNumber"] != short["SerialNumber"]
-    assert root.order("next.example.com", "next.example.com") > last
-    own.wait_until("the job to end", lambda: not root.jobs())
-    assert root.certificate("next.example.com")["State"] == "valid"
-
-
-# The machine of all tests.
+XML = Path(__file__).parents[2] / "dbus" / "org.acmed1.xml"
+INSTALLED_XML = "/usr/share/dbus-1/interfaces/org.acmed1.xml"
+STANDARD = {"org.freedesktop.DBus.Peer", "org.freedesktop.DBus.Introspectable"}
+STEPS = ["waiting", "order", "authorize", "challenge", "finalize", "download", "install", "reload"]
 
 
 @pytest.mark.parametrize("tool", ["acmectl", "busctl"])
@@ -378,136 +182,6 @@ def walk(root: Caller, path: str) -> set[str]:
     return found.union(*(walk(root, f"{path.rstrip('/')}/{child}") for child in introspection.children(xml)))
 
 
-@pytest.mark.parametrize(
-    ("identifier", "error"),
-    [
-        ("blocked-domain.example", "org.acmed1.AcmeError.rejectedIdentifier"),
-        (f"{PREFIX}unreachable.example.com", "org.acmed1.AcmeError.connection"),
-    ],
-)
-def test_job_that_fails(
-    machine: Machine, pebble: Pebble, root: Caller, ctl: Acmectl, identifier: str, error: str
-) -> None:
-    name = f"{PREFIX}fails.example.com"
-    pebble.dns("add-a", host=f"{PREFIX}unreachable.example.com.", addresses=["203.0.113.1"])
-    with monitor(machine) as seen:
-        number = root.order(name, identifier)
-        assert seen.removed(number) == "failed"
-        assert seen.changes(job_path(number))[-1]["Error"][0] == error
-    after = root.certificate(name)
-    assert (after["State"], after["Failures"], after["LastError"][0]) == ("failing", 1, error)
-    assert identifier in after["LastError"][1]
-    wait_closed(machine)
-    (job,) = ctl.json("order", "--name", name, code=1)["jobs"]
-    assert (job["result"], job["error"]["name"]) == ("failed", error)
-    status = ctl.text("status", name, code=1)
-    assert "failing, 2 failures in a row" in status
-    assert error in status
-    assert "To do: " in status
-
-
-def test_job_that_is_canceled_while_the_ca_validates(machine: Machine, pebble: Pebble, root: Caller) -> None:
-    name, ctl = f"{PREFIX}canceled.example.com", Acmectl(machine)
-    with silent_host(machine, pebble, name), monitor(machine) as seen, running(machine, "order", name) as order:
-        machine.wait_until(
-            "the CA to be asked to validate", lambda: [job for job in ctl.json("jobs") if job["step"] == "challenge"]
-        )
-        (job,) = ctl.json("jobs")
-        assert (job["type"], job["certificate"], job["startedByUID"]) == ("order", name, 0)
-        assert machine.run(["ss", "--no-header", "-ltn", "sport = :80"]).stdout
-        assert name in machine.read("/run/acme-keyd/permits.json")
-        assert ctl.json("cancel", str(job["id"])) == {"canceled": job["id"]}
-        assert seen.removed(job["id"]) == "canceled"
-        code, output = order.end()
-    assert code == 1
-    assert f"{name}: was canceled" in output
-    after = root.certificate(name)
-    assert (after["State"], after["Failures"], after["LastError"]) == ("missing", 0, ["", ""])
-    wait_closed(machine)
-    assert machine.run(["ls", "/run/acmed/http01"]).stdout == ""
-    assert name not in machine.read("/run/acme-keyd/permits.json")
-    assert ctl.error("cancel", str(job["id"]), code=4)
-
-
-def test_two_callers_at_once(machine: Machine, root: Caller, ctl: Acmectl) -> None:
-    names = [f"{PREFIX}one.example.com", f"{PREFIX}two.example.com"]
-    with (
-        monitor(machine) as seen,
-        frozen_ca(machine),
-        running(machine, "order", names[0]) as one,
-        running(machine, "order", names[1]) as two,
-    ):
-        machine.wait_until(
-            "both to wait for the CA",
-            lambda: sorted(job["step"] for job in ctl.json("jobs")) == ["authorize", "authorize"],
-        )
-        assert sorted(root.jobs().values()) == names
-        for member, *arguments in (("Renew", "a{sv}", "0"), ("Forget",)):
-            with pytest.raises(BusError) as refused:
-                root.call(certificate_path(names[0]), busctl.CERTIFICATE, member, *arguments)
-            assert refused.value.name == "org.acmed1.Error.Busy"
-        with pytest.raises(BusError) as refused:
-            root.order(names[0], names[0])
-        assert refused.value.name == "org.acmed1.Error.Busy"
-        assert "org.acmed1.Error.Busy" in ctl.error("order", names[0], code=6)
-        numbers = sorted(root.jobs())
-        machine.run(["systemctl", "kill", "--signal=CONT", "pebble.service"])
-        assert [one.end()[0], two.end()[0]] == [0, 0]
-        assert [seen.removed(number) for number in numbers] == ["done", "done"]
-    assert [root.certificate(name)["State"] for name in names] == ["valid", "valid"]
-
-
-def test_job_goes_on_when_acmectl_is_interrupted_and_when_acmed_is_restarted(machine: Machine, root: Caller) -> None:
-    names = [f"{PREFIX}interrupted.example.com", f"{PREFIX}restarted.example.com"]
-    with monitor(machine) as seen:
-        with (
-            frozen_ca(machine),
-            running(machine, "order", names[0]) as interrupted,
-            running(machine, "order", names[1]) as restarted,
-        ):
-            machine.wait_until("both jobs to run", lambda: sorted(root.jobs().values()) == names)
-            numbers = root.jobs()
-            interrupted.interrupt()
-            code, output = interrupted.end()
-            assert code == 130
-            assert "goes on" in output
-            machine.run(["systemctl", "restart", "acmed.service"])
-            assert root.jobs() == numbers
-            machine.run(["systemctl", "kill", "--signal=CONT", "pebble.service"])
-            assert restarted.end()[0] == 0
-        assert [seen.removed(number) for number in numbers] == ["done", "done"]
-    assert [root.certificate(name)["State"] for name in names] == ["valid", "valid"]
-
-
-def test_watch_tells_what_happens(machine: Machine, root: Caller, ctl: Acmectl) -> None:
-    name, other = f"{PREFIX}watched.example.com", f"{PREFIX}held.example.com"
-    with frozen_ca(machine):
-        held = root.order(other, other)
-        with running(machine, "watch", "--json") as watch:
-            first = json.loads(watch.line())  # of the job that runs already: from now on it sees all
-            assert (first["event"], first["id"], first["certificate"]) == ("job-step", held, other)
-            machine.run(["systemctl", "kill", "--signal=CONT", "pebble.service"])
-            ctl.run("order", name)
-            ctl.run("forget", name)
-            events: list[dict[str, Any]] = []
-            while not events or (events[-1]["event"], events[-1].get("name")) != ("certificate-removed", name):
-                events.append(json.loads(watch.line()))
-            watch.interrupt()
-            assert watch.end()[0] == 0
-    events = [event for event in events if name in (event.get("name"), event.get("certificate"))]
-    number = events[1]["job"]
-    assert all(re.fullmatch(r"[\d-]{10}T[\d:]{8}Z", event["time"]) for event in events)
-    assert [event["event"] for event in events if "changed" not in event and event["event"] != "job-step"] == [
-        "certificate-added",
-        "job-new",
-        "job-removed",
-        "certificate-removed",
-    ]
-    assert [event["result"] for event in events if "result" in event] == ["done"]
-    assert {event["id"] for event in events if event["event"] == "job-step"} == {number}
-    assert any("State" in event["changed"] for event in events if event["event"] == "certificate-changed")
-
-
 def test_reading_commands_show_what_the_bus_has(machine: Machine, root: Caller, ctl: Acmectl, account: str) -> None:
     name = f"{PREFIX}read.example.com"
     ctl.run("order", name)
@@ -586,22 +260,3 @@ def test_exit_code_when_nobody_reads(machine: Machine) -> None:
     )
     result = machine.run(["python3", "-c", program], check=False)
     assert (result.returncode, result.stderr) == (141, "")
-
-
-# At last, when everything has been still for long.
-
-
-def test_idle_host_has_no_process_of_ours_and_a_call_starts_acmed(own: Machine, own_pebble: Pebble) -> None:
-    root = Caller(own)
-    own.write("/etc/acmed/certificates.d/idle.example.com.toml", 'names = ["idle.example.com"]\n')
-    own.wait_until(
-        "all daemons to end",
-        lambda: all(state(own, f"{name}.service") == "inactive" for name in DAEMONS),
-        timeout=60,
-    )
-    processes = own.run(["ps", "-eo", "user:20,args"]).stdout
-    assert not re.search(r"^acme|acmed|acmectl|acme-", processes, re.MULTILINE), processes
-    active = own.run(["systemctl", "list-units", "--plain", "--no-legend", "--state=active", "acme*"]).stdout
-    assert {line.split()[0].rpartition(".")[2] for line in active.splitlines()} <= {"socket", "timer"}
-    assert root.manager("GetCertificate", "s", "idle.example.com") == [certificate_path("idle.example.com")]
-    assert state(own, "acmed.service") == "active"

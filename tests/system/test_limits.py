@@ -15,6 +15,7 @@ import pytest
 from tests.machine import Machine, Pebble
 from tests.machine.pebble import Profile
 from tests.system.acmectl import Acmectl
+from tests.system.authority import account as account_at
 from tests.system.busctl import MANAGER, ROOT, Caller, certificate_path, monitor
 from tests.system.conftest import add_account
 from tests.system.faults.faults import Faults, faults
@@ -24,7 +25,6 @@ from tests.system.timer import run_timer
 PREFIX = "limits-"
 ACCOUNT = "limits"
 ACCOUNT_FILE = f"/etc/acmed/acmed.toml.d/account-{ACCOUNT}.toml"
-SEALED = f"/etc/credstore.encrypted/acmed.accounts/{ACCOUNT}"
 RATE_LIMITED = "org.acmed1.Error.RateLimited"
 FAILED, EXPIRING = "2f0c6f2fb1d84f5c8a6e9b7f6f0d3c51", "a6f5d1c0c5f04b8ea7a1d0b4c2e87d36"
 FAR = "203.0.113.9"  # where nobody is
@@ -107,12 +107,8 @@ def behind(machine: Machine, pebble: Pebble, account: str) -> Iterator[Rig]:
     """An account behind the proxy, whose limits a test may set."""
     pebble.profiles = {**pebble.profiles, "short": SHORT}
     pebble.restart()
-    options = ["--directory", Faults.directory, "--ca-file", pebble.ca_file, "--contact", "a@example.com"]
-    with faults(machine) as proxy:
-        machine.run(["acmectl", "account", "add", ACCOUNT, *options, "--agree-tos"])
+    with faults(machine) as proxy, account_at(machine, ACCOUNT, Faults.directory):
         yield Rig(machine, pebble, proxy)
-    machine.run(["sh", "-c", f"rm {ACCOUNT_FILE} /etc/acmed/ca/{ACCOUNT}.pem {SEALED}"])
-    machine.run(["systemctl", "stop", "acme-keyd.service", "acme-clientd.service"])
     pebble.profiles = {name: profile for name, profile in pebble.profiles.items() if name != "short"}
     pebble.restart()
     add_account(machine, pebble)

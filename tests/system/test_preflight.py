@@ -14,6 +14,7 @@ from tests.machine import Machine, Pebble
 from tests.machine.bind import Bind
 from tests.machine.zones import TsigKey, Zone
 from tests.system.acmectl import Acmectl
+from tests.system.authority import account as account_at
 from tests.system.busctl import Caller, certificate_path
 from tests.system.conftest import add_account
 from tests.system.faults.faults import Faults, faults
@@ -23,7 +24,6 @@ from tests.system.standstill import SILENT_ADDRESS, silent_host
 
 ACCOUNT = "preflight"
 ACCOUNT_FILE = f"/etc/acmed/acmed.toml.d/account-{ACCOUNT}.toml"
-SEALED = f"/etc/credstore.encrypted/acmed.accounts/{ACCOUNT}"
 FAILED = "org.acmed1.Error.PreflightFailed"
 FAR = "203.0.113.9"  # where nobody is
 
@@ -145,12 +145,8 @@ def behind(machine: Machine, pebble: Pebble, account: str) -> Iterator[Rig]:
     """The CA gives a name's valid authorization again, each time; the account is behind the proxy that can lie."""
     pebble.authz_reuse = 100
     pebble.restart()
-    options = ["--directory", Faults.directory, "--ca-file", pebble.ca_file, "--contact", "a@example.com"]
-    with faults(machine) as proxy:
-        machine.run(["acmectl", "account", "add", ACCOUNT, *options, "--agree-tos"])
+    with faults(machine) as proxy, account_at(machine, ACCOUNT, Faults.directory):
         yield Rig(machine, pebble, proxy)
-    machine.run(["rm", ACCOUNT_FILE, f"/etc/acmed/ca/{ACCOUNT}.pem", SEALED])
-    machine.run(["systemctl", "stop", "acme-keyd.service", "acme-clientd.service"])
     pebble.authz_reuse = 50
     pebble.restart()
     add_account(machine, pebble)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.machine import Machine
+from tests.system import privcall
 from tests.system.lease import STAND_IN, STAND_IN_PATH, state
 from tests.unit.privd.rig import issue
 
@@ -17,23 +18,6 @@ NAME = "priv.example.com"
 LINK = f"/var/lib/acme/{NAME}"
 TOKEN = "t" * 43
 AUTHORIZATION = f"{TOKEN}.{'k' * 43}"
-
-CALL = """
-import asyncio, json, sys
-from pathlib import Path
-from acmed import varlink
-
-async def main():
-    client = varlink.Client(varlink.load("org.acmed.Priv"), Path("/run/acmed/priv.sock"))
-    try:
-        print(json.dumps(await client.call(sys.argv[1], timeout=60, **json.load(sys.stdin))))
-    except varlink.VarlinkError as error:
-        print(json.dumps({"error": error.name.rpartition(".")[2], **error.parameters}))
-    except varlink.ConnectionLost as error:
-        print(json.dumps({"error": str(error)}))
-
-asyncio.run(main())
-"""
 
 # A service that notes what happens to it, and may be told to fail.
 SERVICE = """
@@ -75,10 +59,7 @@ class Privd:
     machine: Machine
 
     def call(self, method: str, user: str | None = "acmed", **parameters: Any) -> dict[str, Any]:
-        parameters = {"job": 1, **parameters}
-        done = self.machine.run(["python3", "-c", CALL, method], user=user, input=json.dumps(parameters))
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+        return privcall.call(self.machine, method, user, **parameters)
 
     def order(self, job: int) -> None:
         """An order, with the CA in this process."""

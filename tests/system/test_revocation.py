@@ -12,10 +12,10 @@ from acmed.reasons import REASONS
 from tests.machine import Machine, Pebble
 from tests.system import busctl
 from tests.system.acmectl import Acmectl
+from tests.system.authority import ca_status
 from tests.system.busctl import BusError, Caller, certificate_path
 from tests.system.people import PLAIN, WEBMASTER, people
 from tests.system.polkit import Polkit
-from tests.system.test_lifecycle import ca_status
 from tests.system.timer import run_timer
 
 PREFIX = "revocation-"

@@ -99,18 +99,13 @@ class Rig(Victims):
         if point is RELOAD:
             self.wait_file("/run/gate/reloads")
         if point is VALIDATION:  # the CA is in the responder's queue
-            self.signal("STOP", "acme-http01")
-            self.gate.release()
-            queue = ["ss", "--no-header", "-ltn", "sport = :80"]
-            self.machine.wait_until("the CA to ask", lambda: self.machine.run(queue).stdout.split()[1] != "0")
+            self.stall("acme-http01", 80)
         self.machine.wait_until(f"the job to say {point.step}", lambda: self.step() == point.step)
 
     def release(self, point: Point) -> None:
         self.gate.release()
         self.machine.run(["rm", "-f", "/run/gate/hold-reload"])
-        for victim in ("acme-keyd", "acme-verify", "acme-http01"):
-            if self.main_pid(victim):
-                self.signal("CONT", victim, check=False)  # the order goes on, and may be over by now
+        self.thaw("acme-keyd", "acme-verify", "acme-http01")
 
 
 @pytest.fixture(scope="module")

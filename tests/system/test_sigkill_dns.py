@@ -106,10 +106,7 @@ class Rig(Victims):
             self.signal("STOP", "acme-dnsd")
             self.gate.release()
         if point is ALPN_VALIDATION:  # the CA is in the responder's queue
-            self.signal("STOP", "acme-alpn01")
-            self.gate.release()
-            queue = ["ss", "--no-header", "-ltn", "sport = :443"]
-            self.machine.wait_until("the CA to ask", lambda: self.machine.run(queue).stdout.split()[1] != "0")
+            self.stall("acme-alpn01", 443)
         if point in (CHALLENGE, VALIDATION, PROPAGATION, REMOVAL):
             assert len(self.site.texts(f"_acme-challenge.{name}", PRIMARY)) == 1
         self.machine.wait_until(f"the job to say {point.step}", lambda: self.step() == point.step)
@@ -118,9 +115,7 @@ class Rig(Victims):
         """What acmectl says until the order has ended."""
         self.gate.release()
         self.machine.run(["rm", "-f", HOLD_HOOK])
-        for victim in ("acme-dnsd", "acme-alpn01"):
-            if self.main_pid(victim):
-                self.signal("CONT", victim, check=False)  # the order goes on, and may be over by now
+        self.thaw("acme-dnsd", "acme-alpn01")
         while point is PROPAGATION and order.poll() is None:  # who begins again presents again
             self.knot.control("zone-refresh", "lag.test")
         words, _ = order.communicate(timeout=60)

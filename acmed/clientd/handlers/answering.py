@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from acmed import journal
+from acmed import journal, varlink
 from acmed.clientd.authority import Authorities, Authority
-from acmed.clientd.errors import ClientError, NoSuchAccount
+from acmed.clientd.errors import NoSuchAccount
 from acmed.clientd.session import Session
 from acmed.clientd.signer import Signer
 from acmed.clientd.store import Store
 from acmed.config.model import Account, Configuration
-from acmed.varlink import VarlinkError
+from acmed.varlink import VarlinkError, invalid_parameter
 
 Reply = dict[str, Any]
 
@@ -50,21 +50,12 @@ class Answering:
 @contextmanager
 def answering(**fields: Any) -> Iterator[None]:
     """Adds journal fields, and turns the errors of this daemon into those of the interface."""
-    with journal.fields(**fields):
+    with varlink.answering(**fields):
         try:
             yield
-        except ClientError as error:
-            reply = error.reply()
-            journal.notice("%s", error, error=reply.name.rpartition(".")[2])
-            raise reply from error
         except OSError as error:
             journal.error("The kept orders cannot be used: %s", error)
             raise VarlinkError("org.acmed.InternalError") from error
-
-
-def invalid(parameter: str) -> VarlinkError:
-    """The error that a parameter of the caller's is not what the interface says of it."""
-    return VarlinkError("org.varlink.service.InvalidParameter", parameter=parameter)
 
 
 def decoded(text: str, parameter: str) -> bytes:
@@ -72,4 +63,4 @@ def decoded(text: str, parameter: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise invalid(parameter) from None
+        raise invalid_parameter(parameter) from None

@@ -4,9 +4,9 @@
 import re
 import time
 
-from acmed.clientd.handlers.answering import Answering, Reply, answering, invalid
+from acmed.clientd.handlers.answering import Answering, Reply, answering
 from acmed.clientd.renewalinfo import renewal_info
-from acmed.varlink import Call
+from acmed.varlink import Call, invalid_parameter
 
 # base64url of the authority key identifier, and of the serial number (RFC 9773 section 4.1).
 _CERT_ID = re.compile(r"[A-Za-z0-9_-]{1,256}\.[A-Za-z0-9_-]{1,64}")
@@ -32,7 +32,7 @@ class Inquiries(Answering):
 
     async def renewal_info(self, _: Call, job: int, account: str, cert_id: str) -> Reply:
         if not _CERT_ID.fullmatch(cert_id):
-            raise invalid("certId")
+            raise invalid_parameter("certId")
         with answering(job=job, account=account):
             info = await renewal_info(self._authority(account), cert_id)
             return {

@@ -10,14 +10,14 @@ from acmed.clientd.authorizations import Challenge
 from acmed.clientd.creation import Wanted
 from acmed.clientd.errors import AcmeError
 from acmed.clientd.finalize import finalize
-from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded, invalid
+from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded
 from acmed.clientd.order import begin
 from acmed.clientd.session import Session
 from acmed.clientd.shown import UNREAD
 from acmed.clientd.store import KeptOrder
 from acmed.clientd.unfinished import Unfinished
 from acmed.names import Identifier, InvalidName, object_name
-from acmed.varlink import Call, more
+from acmed.varlink import Call, invalid_parameter, more
 
 Progress = Callable[[Reply], Any]
 
@@ -42,7 +42,7 @@ class Orders(Answering):
         with answering(job=job, account=account, certificate=certificate):
             names = _identifiers(identifiers)
             if csr is None and (profile, not_after, replaces) != (None, None, None):
-                raise invalid("csr")
+                raise invalid_parameter("csr")
             wanted = Wanted(_name(certificate), names, _digest(_csr(csr)), profile, not_after, replaces)
             async with self._turns[certificate]:
                 begun = await begin(self._session(account), self._store, wanted)
@@ -71,7 +71,7 @@ class Orders(Answering):
             async with self._turns[_name(certificate)]:
                 order = await self._kept(session, certificate, _digest(request))
                 if not {url for item in order.authorizations for url in item.challenges} >= set(challenges):
-                    raise invalid("challenges")
+                    raise invalid_parameter("challenges")
                 unfinished = Unfinished(session, self._store, certificate, order, report)
                 chain = await finalize(unfinished, request, preferred_chain, challenges)
             result = {"done": True, "chain": chain, "expires": unfinished.order.expires}
@@ -123,12 +123,12 @@ def _name(certificate: str) -> str:
     try:
         return object_name(certificate)
     except InvalidName:
-        raise invalid("certificate") from None
+        raise invalid_parameter("certificate") from None
 
 
 def _identifiers(items: list[dict[str, str]]) -> tuple[Identifier, ...]:
     if not items or any(item["type"] not in ("dns", "ip") for item in items):
-        raise invalid("identifiers")
+        raise invalid_parameter("identifiers")
     return tuple(dict.fromkeys(Identifier(item["type"], item["value"]) for item in items))
 
 

@@ -4,8 +4,8 @@
 import re
 
 from acmed.clientd import revocation
-from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded, invalid
-from acmed.varlink import Call
+from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded
+from acmed.varlink import Call, invalid_parameter
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -29,7 +29,7 @@ class Revocations(Answering):
         jws = {"protected": protected, "payload": payload, "signature": signature}
         for name, text in jws.items():
             if not _BASE64URL.fullmatch(text):
-                raise invalid(name)
+                raise invalid_parameter(name)
         with answering(job=job, account=account):
             await revocation.send(self._authority(account), jws)
             return {}

@@ -8,8 +8,8 @@ from acmed.config.identifiers import MAX_NAMES
 from acmed.names import Identifier, InvalidName
 from acmed.privd import accounts, bindings, lookup, pid1, retirement, rollover
 from acmed.privd.handlers.turns import Answer, Turns
-from acmed.privd.refusal import invalid_parameter, refusal
-from acmed.varlink import Call
+from acmed.privd.refusal import refusal
+from acmed.varlink import Call, invalid_parameter
 
 _KEYD = "acme-keyd.service"
 _RESTART_TIMEOUT = 30.0  # seconds

@@ -9,8 +9,8 @@ from acmed import journal
 from acmed.bus import BusLost, DBusError
 from acmed.privd import lookup, notify, pid1
 from acmed.privd.handlers.turns import Answer, Turns
-from acmed.privd.refusal import invalid_parameter, refusal
-from acmed.varlink import Call, VarlinkError
+from acmed.privd.refusal import refusal
+from acmed.varlink import Call, VarlinkError, invalid_parameter
 
 
 class Notices(Turns):

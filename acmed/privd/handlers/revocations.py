@@ -9,8 +9,7 @@ import hashlib
 from acmed import journal
 from acmed.privd import archive, lookup, revocation, sets
 from acmed.privd.handlers.turns import Answer, Turns
-from acmed.privd.refusal import invalid_parameter
-from acmed.varlink import Call
+from acmed.varlink import Call, invalid_parameter
 
 
 class Revocations(Turns):

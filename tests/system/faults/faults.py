@@ -5,15 +5,11 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.machine import Machine
 from tests.system.faults.proxy import LOG, PLAN, PORT
-
-TOP = "/usr/lib/faults"
-UNIT = "faults.service"
-HERE = Path(__file__).parent
+from tests.system.proxy.running import running
 
 
 @dataclass
@@ -43,15 +39,5 @@ class Faults:
 @contextlib.contextmanager
 def faults(machine: Machine) -> Iterator[Faults]:
     """The proxy in front of the Pebble of this machine."""
-    for path in (HERE / "proxy.py", HERE.parent / "gate" / "proxy.py"):
-        machine.put(path, f"{TOP}/tests/system/{path.parent.name}/{path.name}")
-    options = ["--quiet", "--collect", f"--unit={UNIT}", "--property=RuntimeDirectory=faults"]
-    options += [f"--working-directory={TOP}"]
-    machine.run(["systemd-run", *options, "--", "/usr/bin/python3", "-m", "tests.system.faults.proxy"])
-    probe = ["curl", "--silent", "--output", "/dev/null", "--cacert", "/etc/pebble/ca.pem", Faults.directory]
-    machine.wait_until("the proxy to answer", lambda: machine.run(probe, check=False).returncode == 0)
-    try:
+    with running(machine, "faults", Faults.directory):
         yield Faults(machine)
-    finally:
-        machine.run(["systemctl", "stop", UNIT])
-        machine.run(["rm", "-r", TOP])

@@ -18,22 +18,19 @@ many-th. The first fault that is for a request is done to it. LOG gets a JSON ob
 """
 
 import email.utils
-import http.client
 import json
 import os
 import re
 import socket
-import ssl
 import struct
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.system.gate.proxy import CA, CERTIFICATE, KEY, PASSED, PEBBLE, names
+from tests.system.proxy.passing import Passing, ask, names, serve
 
 PORT = 14002
 DIRECTORY = Path("/run/faults")
@@ -43,7 +40,6 @@ NEVER = 10**9
 HUGE = 64 * 1024 * 1024
 
 Fault = Mapping[str, Any]
-Answer = tuple[int, dict[str, str], bytes]
 
 
 class Plan:
@@ -83,13 +79,10 @@ PLANNED = Plan()
 LOGGING = threading.Lock()
 
 
-class Exchange(BaseHTTPRequestHandler):
+class Exchange(Passing):
     """One connection of a client's."""
 
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    def exchange(self, body: bytes) -> None:
         fault = PLANNED.next(self.path)
         done = fault.get("do", "pass")
         record = {"time": time.time(), "path": self.path, "names": names(body), "done": done, "ca": None, "made": None}
@@ -100,21 +93,18 @@ class Exchange(BaseHTTPRequestHandler):
                 self.answer(fault["status"], fault.get("headers", {}), fault.get("body", "").encode())
             case "nonce":
                 problem = {"type": "urn:ietf:params:acme:error:badNonce", "detail": "not this one"}
-                _, headers, _ = upstream("HEAD", "/nonce-plz", b"", {"User-Agent": "faults"})
-                nonce = {"Replay-Nonce": headers["Replay-Nonce"], "Content-Type": PROBLEM}
+                _, headers, _ = ask("HEAD", "/nonce-plz", b"", {"User-Agent": "faults"})
+                nonce = {"Replay-Nonce": dict(headers)["Replay-Nonce"], "Content-Type": PROBLEM}
                 self.answer(400, nonce, json.dumps(problem).encode())
             case _:
-                answer = upstream(self.command, self.path, body, dict(self.headers))
-                record |= {"ca": answer[0], "made": answer[1].get("Location")}
-                self.pass_back(fault, answer)
+                status, headers, content = self.upstream(body)
+                record |= {"ca": status, "made": dict(headers).get("Location")}
+                self.pass_back(fault, status, {name: value for name, value in headers if name != "Date"}, content)
         with LOGGING, LOG.open("a") as log:
             log.write(json.dumps(record) + "\n")
 
-    do_GET = do_HEAD = do_POST  # noqa: N815  the base class wants these names
-
-    def pass_back(self, fault: Fault, answer: Answer) -> None:
+    def pass_back(self, fault: Fault, status: int, headers: dict[str, str], content: bytes) -> None:
         """What Pebble answered, or what becomes of it."""
-        status, headers, content = answer
         match fault.get("do"):
             case "lose":
                 self.reset()
@@ -133,13 +123,10 @@ class Exchange(BaseHTTPRequestHandler):
 
     def answer(self, status: int, headers: Mapping[str, str], content: bytes, cut: int | None = None) -> None:
         """Sends it; where it is cut, so many bytes of it and the end."""
-        self.send_response_only(status)
         now = time.time()
-        for name, value in {"Date": "{date+0}", **headers}.items():
-            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                self.send_header(name, re.sub(r"\{date\+(\d+)\}", lambda found: later(now, found[1]), value))
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
+        sent = {"Date": "{date+0}", **headers}.items()
+        dated = [(name, re.sub(r"\{date\+(\d+)\}", lambda found: later(now, found[1]), value)) for name, value in sent]
+        self.begin(status, dated, len(content))
         try:
             self.wfile.write(b"" if self.command == "HEAD" else content[:cut])
         except OSError:
@@ -152,33 +139,10 @@ class Exchange(BaseHTTPRequestHandler):
         os.close(self.connection.detach())
         self.close_connection = True
 
-    def log_message(self, format: str, *arguments: object) -> None:
-        """The journal has enough."""
-
 
 def later(now: float, seconds: str) -> str:
     return email.utils.formatdate(now + int(seconds), usegmt=True)
 
 
-def upstream(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """What Pebble answers. It puts the host that it was asked for into all URLs, and so all come back here."""
-    passed = {name: headers[name] for name in PASSED if name in headers}
-    connection = http.client.HTTPSConnection("localhost", PEBBLE, context=ssl.create_default_context(cafile=CA))
-    connection.request(method, path, body or None, passed | {"Host": f"localhost:{PORT}"})
-    response = connection.getresponse()
-    content = response.read()
-    connection.close()
-    return response.status, {name: value for name, value in response.getheaders() if name != "Date"}, content
-
-
-def main() -> None:
-    server = ThreadingHTTPServer(("localhost", PORT), Exchange)
-    server.daemon_threads = True
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(CERTIFICATE, KEY)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.serve_forever()
-
-
 if __name__ == "__main__":
-    main()
+    serve(PORT, Exchange)

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from tests.machine import Machine, Pebble
 from tests.system.gate.proxy import HELD, HOLD, LOG, PORT
-
-PROGRAM = "/usr/lib/gate/proxy.py"
-UNIT = "gate.service"
+from tests.system.proxy.running import running
 
 
 @dataclass
@@ -47,13 +45,5 @@ class Gate:
 @contextlib.contextmanager
 def gate(machine: Machine, port: int = Pebble.port) -> Iterator[Gate]:
     """The gate in front of the Pebble of this machine that has that port."""
-    machine.put(Path(__file__).parent / "proxy.py", PROGRAM)
-    options = ["--quiet", "--collect", f"--unit={UNIT}", "--property=RuntimeDirectory=gate"]
-    machine.run(["systemd-run", *options, "--", "/usr/bin/python3", PROGRAM, str(port)])
-    probe = ["curl", "--silent", "--output", "/dev/null", "--cacert", "/etc/pebble/ca.pem", Gate.directory]
-    machine.wait_until("the gate to answer", lambda: machine.run(probe, check=False).returncode == 0)
-    try:
+    with running(machine, "gate", Gate.directory, port):
         yield Gate(machine)
-    finally:
-        machine.run(["systemctl", "stop", UNIT])
-        machine.run(["rm", "-r", str(Path(PROGRAM).parent)])

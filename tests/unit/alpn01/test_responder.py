@@ -4,11 +4,8 @@
 import asyncio
 import contextlib
 import os
-import socket
 import ssl
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,35 +15,15 @@ from acmed import strangers
 from acmed.alpn01.certificate import ACME_IDENTIFIER, proof
 from acmed.alpn01.responder import Responder
 from tests.unit.alpn01.test_hello import hello
+from tests.unit.strangers import Served, reset_at_its_end, serve
 
 NAME = "www.example.com"
 AUTHORIZATION = f"{'t' * 43}.{'k' * 43}"
 NO_PROTOCOL, NO_NAME, NO_HELLO = (bytes([21, 3, 3, 0, 2, 2, alert]) for alert in (120, 112, 50))
 
 
-@dataclass
-class Served:
-    """A responder with one challenge, listening on a loopback port."""
-
-    responder: Responder
-    address: tuple[str, int]
-
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(*self.address)
-
-    async def ask(self, data: bytes, half_close: bool = False) -> bytes:
-        """All that comes back until the responder hangs up; nothing where it resets the connection."""
-        reader, writer = await self.connect()
-        writer.write(data)
-        if half_close:
-            writer.write_eof()
-        try:
-            async with asyncio.timeout(20):
-                return await reader.read()
-        except ConnectionError:
-            return b""
-        finally:
-            writer.close()
+class Asked(Served):
+    """A responder with one challenge."""
 
     async def validate(
         self,
@@ -72,29 +49,9 @@ class Served:
         return certificate
 
 
-@contextlib.asynccontextmanager
-async def serving(directory: Path) -> AsyncIterator[Served]:
+def run(directory: Path, scenario: Callable[[Asked], Awaitable[None]]) -> None:
     (directory / NAME).write_text(f"{NAME} {AUTHORIZATION}")
-    responder = Responder(directory)
-    loop = asyncio.get_running_loop()
-    defects: list[object] = []
-    loop.set_exception_handler(lambda _, context: defects.append(context))
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        listener.setblocking(False)
-        loop.add_reader(listener, responder.accept, listener)
-        yield Served(responder, listener.getsockname())
-        loop.remove_reader(listener)
-    await responder.drain()
-    assert not responder.busy
-    assert not defects
-
-
-def run(directory: Path, scenario: Callable[[Served], Awaitable[None]]) -> None:
-    async def main() -> None:
-        async with serving(directory) as served:
-            await scenario(served)
-
-    asyncio.run(main())
+    serve(Asked(Responder(directory)), scenario)
 
 
 def shown(certificate: x509.Certificate) -> tuple[list[object], bytes]:
@@ -106,7 +63,7 @@ def shown(certificate: x509.Certificate) -> tuple[list[object], bytes]:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_the_certificate_has_name_and_proof(tmp_path: Path, version: ssl.TLSVersion) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         assert shown(await served.validate(version=version)) == ([NAME], proof(AUTHORIZATION))
 
     run(tmp_path, scenario)
@@ -115,7 +72,7 @@ def test_the_certificate_has_name_and_proof(tmp_path: Path, version: ssl.TLSVers
 def test_challenges_come_and_change_while_it_runs(tmp_path: Path) -> None:
     later, other = "mail.example.com", f"{'u' * 43}.{'k' * 43}"
 
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         assert await served.ask(hello(later)) == NO_NAME
         (tmp_path / later).write_text(f"{later} {AUTHORIZATION}")
         assert shown(await served.validate(later)) == ([later], proof(AUTHORIZATION))
@@ -142,14 +99,14 @@ OTHERS = {
 def test_others_get_an_alert_and_no_certificate(tmp_path: Path, other: str) -> None:
     data, answer = OTHERS[other]
 
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         assert await served.ask(data) == answer
 
     run(tmp_path, scenario)
 
 
 def test_the_alert_is_one_that_openssl_knows(tmp_path: Path) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
             await served.validate(protocols=("h2",))
         with pytest.raises(ssl.SSLError, match="(?i)unrecognized.name"):
@@ -159,7 +116,7 @@ def test_the_alert_is_one_that_openssl_knows(tmp_path: Path) -> None:
 
 
 def test_protocols_beside_it_are_not_chosen(tmp_path: Path) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         assert shown(await served.validate(protocols=("h2", "acme-tls/1")))[0] == [NAME]
 
     run(tmp_path, scenario)
@@ -168,7 +125,7 @@ def test_protocols_beside_it_are_not_chosen(tmp_path: Path) -> None:
 def test_a_file_that_is_not_acmeds(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "odd.example.com").write_text(f"{NAME} {AUTHORIZATION}")
 
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         assert await served.ask(hello("odd.example.com")) == NO_NAME
 
     run(tmp_path, scenario)
@@ -176,7 +133,7 @@ def test_a_file_that_is_not_acmeds(tmp_path: Path, capfd: pytest.CaptureFixture[
 
 
 def test_without_room_for_a_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         with monkeypatch.context() as patched:
             patched.setattr("tempfile.tempdir", str(tmp_path / "gone"))
             assert await served.ask(hello()) == bytes([21, 3, 3, 0, 2, 2, 80])
@@ -186,7 +143,7 @@ def test_without_room_for_a_temporary_file(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_in_pieces(tmp_path: Path) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         reader, writer = await served.connect()
         for byte in hello():
             writer.write(bytes([byte]))
@@ -199,12 +156,11 @@ def test_in_pieces(tmp_path: Path) -> None:
 
 
 def test_peers_that_go_away(tmp_path: Path) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         for data in (b"", hello()[:20], hello(), hello() + b"\x14\x03\x03\x00\x01\x01" * 3):
             _, writer = await served.connect()
             writer.write(data)
-            raw = writer.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_at_its_end(writer)
             writer.transport.abort()
             await served.ask(data, half_close=True)
         assert shown(await served.validate())[0] == [NAME]
@@ -218,7 +174,7 @@ def test_peers_that_go_away(tmp_path: Path) -> None:
     ids=["data", "empty", "noise"],
 )
 def test_garbage_in_the_middle_of_a_handshake(tmp_path: Path, garbage: bytes) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         await served.ask(hello() + garbage * 20)
         assert shown(await served.validate())[0] == [NAME]
 
@@ -226,7 +182,7 @@ def test_garbage_in_the_middle_of_a_handshake(tmp_path: Path, garbage: bytes) ->
 
 
 def test_many_at_once(tmp_path: Path) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         certificates = await asyncio.gather(*(served.validate() for _ in range(100)))
         assert all(shown(certificate)[0] == [NAME] for certificate in certificates)
 
@@ -235,7 +191,7 @@ def test_many_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", hello()[:50], hello()], ids=["silent", "half", "hello"])
 def test_slow_crowd_does_not_keep_anybody_out(tmp_path: Path, data: bytes) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         crowd = [await served.connect() for _ in range(300)]
         for _, writer in crowd:
             writer.write(data)
@@ -252,7 +208,7 @@ def test_slow_crowd_does_not_keep_anybody_out(tmp_path: Path, data: bytes) -> No
 def test_slow_peer_is_dropped_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strangers, "_DEADLINE", 0.2)
 
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         for data in (b"", hello()[:-1], hello()):
             async with asyncio.timeout(20):
                 reader, writer = await served.connect()
@@ -265,14 +221,13 @@ def test_slow_peer_is_dropped_at_its_deadline(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_ca_that_goes_away_at_once_was_answered(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.set_alpn_protocols(["acme-tls/1"])
         _, writer = await asyncio.open_connection(*served.address)
-        raw = writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_at_its_end(writer)
         await writer.start_tls(context, server_hostname=NAME)
         writer.transport.abort()
 
@@ -281,7 +236,7 @@ def test_a_ca_that_goes_away_at_once_was_answered(tmp_path: Path, capfd: pytest.
 
 
 def test_each_challenge_is_logged_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    async def scenario(served: Served) -> None:
+    async def scenario(served: Asked) -> None:
         for _ in range(2):
             await served.validate()
 

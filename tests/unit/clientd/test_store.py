@@ -117,5 +117,5 @@ def test_a_broken_file_is_set_aside(tmp_path: Path, content: bytes) -> None:
 
 def test_an_interrupted_write_leaves_the_old_order(tmp_path: Path) -> None:
     stored(tmp_path)
-    (tmp_path / "www.new").write_text('{"format": 1, "acc')
+    (tmp_path / ".www.json.new").write_text('{"format": 1, "acc')
     assert asyncio.run(Store(tmp_path).load("www")) == ORDER

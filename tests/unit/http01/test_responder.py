@@ -2,17 +2,15 @@
 """The responder on real sockets, with well-behaved and with hostile peers. None waits for a time to pass."""
 
 import asyncio
-import contextlib
 import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from acmed import strangers
 from acmed.http01.responder import Responder
+from tests.unit.strangers import Served, reset_at_its_end, serve
 
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 CONTENT = b"evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ"
@@ -20,54 +18,9 @@ PATH = f"/.well-known/acme-challenge/{TOKEN}"
 GET = f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
 
 
-@dataclass
-class Served:
-    """A responder with one token, listening on a loopback port."""
-
-    responder: Responder
-    address: tuple[str, int]
-
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(*self.address)
-
-    async def ask(self, request: bytes, half_close: bool = False) -> bytes:
-        """All that comes back until the responder hangs up; nothing where it resets the connection."""
-        reader, writer = await self.connect()
-        writer.write(request)
-        if half_close:
-            writer.write_eof()
-        try:
-            async with asyncio.timeout(20):
-                return await reader.read()
-        except ConnectionError:
-            return b""
-        finally:
-            writer.close()
-
-
-@contextlib.asynccontextmanager
-async def serving(directory: Path) -> AsyncIterator[Served]:
-    (directory / TOKEN).write_bytes(CONTENT)
-    responder = Responder(directory)
-    loop = asyncio.get_running_loop()
-    defects: list[object] = []
-    loop.set_exception_handler(lambda _, context: defects.append(context))
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        listener.setblocking(False)
-        loop.add_reader(listener, responder.accept, listener)
-        yield Served(responder, listener.getsockname())
-        loop.remove_reader(listener)
-    await responder.drain()
-    assert not responder.busy
-    assert not defects
-
-
 def run(directory: Path, scenario: Callable[[Served], Awaitable[None]]) -> None:
-    async def main() -> None:
-        async with serving(directory) as served:
-            await scenario(served)
-
-    asyncio.run(main())
+    (directory / TOKEN).write_bytes(CONTENT)
+    serve(Served(Responder(directory)), scenario)
 
 
 def split(response: bytes) -> tuple[str, dict[str, str], bytes]:
@@ -175,8 +128,7 @@ def test_resets_cost_nothing(tmp_path: Path) -> None:
         for request in (b"", GET[:20], GET):
             _, writer = await served.connect()
             writer.write(request)
-            raw = writer.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_at_its_end(writer)
             writer.transport.abort()
         assert is_answer(await served.ask(GET))
 

@@ -3,11 +3,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.unit.privd import oneshot
 
 ZONE = "example.com"
 FIRST, SECOND, THIRD = ("a" * 43, "b" * 43, "c" * 43)
@@ -15,19 +15,7 @@ FIRST, SECOND, THIRD = ("a" * 43, "b" * 43, "c" * 43)
 
 def run(directory: Path, host: str, value: str, present: bool = True) -> str:
     """What acmed.localzone says is wrong."""
-    status = directory.stat()
-    order = {"directory": str(directory), "device": status.st_dev, "inode": status.st_ino, "zone": ZONE}
-    order |= {"host": host, "value": value, "present": present}
-    done = subprocess.run(
-        [sys.executable, "-m", "acmed.localzone"],
-        input=json.dumps(order),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    assert (done.returncode == 0) == (done.stderr == "")
-    return done.stderr.strip()
+    return oneshot.run("acmed.localzone", directory, zone=ZONE, host=host, value=value, present=present)
 
 
 def records(directory: Path) -> set[tuple[str, str]]:

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Tokens below a document root, whose owner may be hostile."""
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import pytest
 
 from acmed.privd import outside, tokens
 from acmed.varlink import VarlinkError
+from tests.unit.privd import oneshot
 from tests.unit.privd.rig import NAME, ROOT, Rig
 
 TOKEN = "t" * 43
@@ -20,19 +18,7 @@ AUTHORIZATION = f"{TOKEN}.{'k' * 43}"
 
 def run(directory: Path, content: str | None = AUTHORIZATION, **changes: Any) -> str:
     """What acmed.webroot says is wrong."""
-    status = directory.stat() if directory.exists() else Path("/").stat()
-    order: dict[str, Any] = {"directory": str(directory), "device": status.st_dev, "inode": status.st_ino}
-    order |= {"token": TOKEN, "content": content, **changes}
-    done = subprocess.run(
-        [sys.executable, "-m", "acmed.webroot"],
-        input=json.dumps(order),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    assert (done.returncode == 0) == (done.stderr == "")
-    return done.stderr.strip()
+    return oneshot.run("acmed.webroot", directory, **{"token": TOKEN, "content": content, **changes})
 
 
 def test_write_again_and_remove(tmp_path: Path) -> None:

@@ -13,6 +13,11 @@ _LONGEST = 1000  # characters of what a person may write; a DNS name has 253 at 
 _LONGEST_QUOTED = 80
 _OBJECT_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,199}")
 
+# Where deliveries to services are named: that to what the certificate's own file asks for, and the run of a service's
+# hook. No service is called so.
+OWN_FILES = "its files"
+HOOK_OF = "hook of "
+
 
 class InvalidName(ValueError):
     """The name is not one; the message says what is wrong with it."""

@@ -7,6 +7,7 @@ import re
 
 # No two parts of it match the same text: what does not match costs no more time than what does.
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----(?:\s+|\Z)")
+_AMIDST = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
 _LINE = 64
 
 
@@ -28,14 +29,21 @@ def certificates(text: str, most: int, most_bytes: int) -> list[bytes]:
             raise NotCertificates(f"something other than a certificate at byte {position} (block {number})")
         if number > most:
             raise NotCertificates(f"more than {most} certificates")
-        try:
-            der = base64.b64decode("".join(found[1].split()), validate=True)
-        except binascii.Error as error:
-            raise NotCertificates(f"certificate {number} is not base64") from error
+        der = _decoded(found[1], number)
         if not der or len(der) > most_bytes:
             raise NotCertificates(f"certificate {number} has {len(der)} bytes; allowed are 1 to {most_bytes}")
         blocks.append(der)
         position = found.end()
+    if not blocks:
+        raise NotCertificates("no certificate in it")
+    return blocks
+
+
+def amidst(text: str) -> list[bytes]:
+    """The DER of each CERTIFICATE block, of which there is one at least, whatever stands around them: people write
+    there what each is. Raises NotCertificates.
+    """
+    blocks = [_decoded(found[1], number) for number, found in enumerate(_AMIDST.finditer(text), 1)]
     if not blocks:
         raise NotCertificates("no certificate in it")
     return blocks
@@ -46,3 +54,10 @@ def encode(der: bytes) -> str:
     text = base64.b64encode(der).decode()
     lines = [text[start : start + _LINE] for start in range(0, len(text), _LINE)]
     return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
+
+
+def _decoded(text: str, number: int) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except binascii.Error as error:
+        raise NotCertificates(f"certificate {number} is not base64") from error

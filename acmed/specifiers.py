@@ -1,13 +1,32 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""%-specifiers in paths, as in lacme and systemd.unit(5): what a word stands for depends on who runs the program."""
+"""%-specifiers in paths, as in lacme and systemd.unit(5). In keyd.toml and on a command line, what one stands for
+depends on who runs the program. In the host's configuration it is what it stands for when root does: each daemon reads
+that, as a user of its own.
+"""
 
 import os
 import pwd
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 _SPECIFIER = re.compile(r"%(.?)", re.DOTALL)
+
+OF_ROOT = {
+    "C": "/var/cache",
+    "E": "/etc",
+    "t": "/run",
+    "T": "/tmp",
+    "h": "/root",
+    "u": "root",
+    "U": "0",
+    "g": "root",
+    "G": "0",
+    "%": "%",
+}
+
+Meaning = TypeVar("Meaning")
 
 
 class UnknownSpecifier(ValueError):
@@ -21,13 +40,20 @@ def expand(text: str) -> str:
     /run, $XDG_RUNTIME_DIR. For all: %T $TMPDIR or /tmp; %h home; %u %U the user's name and number; %g %G the group's;
     %% a percent sign.
     """
-    return _SPECIFIER.sub(_replacement, text)
+    return _SPECIFIER.sub(lambda match: _meaning(match, _MEANINGS)(), text)
 
 
-def _replacement(match: re.Match[str]) -> str:
-    if match[1] not in _MEANINGS:
-        raise UnknownSpecifier(f"{match[0]!r} is no specifier; there are {' '.join(f'%{c}' for c in _MEANINGS)}")
-    return _MEANINGS[match[1]]()
+def expand_as_root(text: str) -> str:
+    """text with each specifier replaced by what it is for root, whoever asks: the same in each daemon, and without a
+    look at the environment. Raises UnknownSpecifier.
+    """
+    return _SPECIFIER.sub(lambda match: _meaning(match, OF_ROOT), text)
+
+
+def _meaning(match: re.Match[str], meanings: Mapping[str, Meaning]) -> Meaning:
+    if match[1] not in meanings:
+        raise UnknownSpecifier(f"{match[0]!r} is no specifier; there are {' '.join(f'%{c}' for c in meanings)}")
+    return meanings[match[1]]
 
 
 def home() -> str:

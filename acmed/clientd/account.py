@@ -45,6 +45,16 @@ async def register(session: Session) -> Registered:
     return Registered(uri, status, directory.terms)
 
 
+async def find(session: Session) -> Registered:
+    """The account that its key already has (section 7.3.1). Raises AcmeError accountDoesNotExist where there is none,
+    and any ClientError.
+    """
+    answer = await session.lookup(by_next_key=False)
+    status = _status(answer)
+    journal.info("The CA knows the account by its key; it is %s", status)
+    return Registered(session.location(answer), status, None)
+
+
 async def read(session: Session) -> tuple[str, list[str]]:
     """The account's status and contacts at the CA. Raises any ClientError."""
     answer = await session.get(session.uri)

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 from acmed.config import schema
 from acmed.config.identifiers import MAX_NAMES, identifiers
-from acmed.config.keysource import COMMANDS, BadKeySource, KeySource, parse
+from acmed.config.keysource import COMMANDS, BadKeySource, KeySource, Kind, parse
 from acmed.config.limits import deadlines, limits
 from acmed.config.model import DIRECTORIES, Account, ExternalBinding, Problem, origin
+from acmed.config.pathnames import BadPath, expanded
 from acmed.config.section import Section
 from acmed.config.table import Table
 from acmed.config.values import absolute_path, mail_address
@@ -21,6 +22,9 @@ _URL = re.compile(r"[!#-;=?-\[\]_a-z~]{1,2000}")
 
 _KEY_ID = re.compile(r"[!-~]{1,255}")  # RFC 8555 section 7.3.4: an ASCII string
 _EAB_ALGORITHMS = ("HS256", "HS384", "HS512")
+
+# The percent signs of the other kinds are those of a URI (RFC 7512), or there are none.
+_PATHS = (Kind.FILE, Kind.GPG, Kind.UNIX)
 
 
 def account(name: str, table: Table, problems: list[Problem]) -> Account | None:
@@ -115,8 +119,12 @@ def _key(section: Section) -> KeySource | None:
     text = section.text("key")
     if text is None:
         return None
+    kind, colon, place = text.partition(":")
     try:
-        return parse(text)
+        return parse(f"{kind}:{expanded(place)}" if colon and kind in _PATHS else text)
+    except BadPath as fault:
+        section.wrong("key", f"is {quoted(text)}; behind '{kind}:' {fault}")
+        return None
     except BadKeySource as error:
         section.wrong("key", str(error))
         return None

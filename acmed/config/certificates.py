@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """certificates.d/NAME.toml: one certificate."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from acmed.config import schema
+from acmed.config import copies, schema
 from acmed.config.challenges import challenges, check_challenge
 from acmed.config.common import Common, common
 from acmed.config.identifiers import MAX_NAMES, identifiers
@@ -21,8 +22,10 @@ __all__ = ["MAX_NAMES", "Context", "certificate"]
 
 _ADD_ACCOUNT = "acmectl account add --directory letsencrypt-staging --contact admin@example.com --agree-tos"
 
+_WHY = "nobody but their owner may write them"
+
 # What only the maker of a key, or of a CSR, decides.
-_NOT_WITH_A_CSR = ("key-type", "reuse-key", "must-staple", "common-name", "subject")
+_NOT_WITH_A_CSR = ("key-type", "reuse-key", "must-staple", "common-name", "subject", "key-usage", "hash")
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,21 @@ def certificate(name: str, table: Table, context: Context, problems: list[Proble
     dn = subject(section, names)
     key_file = absolute_path(section, "key-file")
     csr = section.flag("csr") or False
+    files = copies.files(section, "[files]")
+    owner, group = copies.user_or_group(section, "owner"), copies.user_or_group(section, "group")
+    mode = copies.mode(section, group, copies.MODES, _WHY)
     _exclude(section, csr)
+    _keyless(section, csr, files)
     values = {**defaults.common.said(), **own.said(), "account": account}
-    _one_group(section, [context.services[service] for service in values.get("services", ())])
+    if group is None:
+        _one_group(section, [context.services[service] for service in values.get("services", ())])
     if section.broken or account is None:
         return None
     if own.failover is None:
         values["failover"] = tuple(other for other in values.get("failover", ()) if other != account)
     if csr:
-        values["must_staple"] = False  # the CSR says it
+        # The CSR says it.
+        values |= {"must_staple": False, "key_usage": Certificate.key_usage, "hash": Certificate.hash}
     return Certificate(
         name,
         table.place.path,
@@ -71,6 +80,10 @@ def certificate(name: str, table: Table, context: Context, problems: list[Proble
         subject=dn,
         key_file=Path(key_file) if key_file else None,
         csr=csr,
+        files={kind: Path(target.replace("{name}", name)) for kind, target in files.items()},
+        owner=owner,
+        group=group,
+        mode=mode,
     )
 
 
@@ -117,13 +130,16 @@ def _exclude(section: Section, csr: bool) -> None:
             section.wrong("reuse-key", what, "remove it")
 
 
+def _keyless(section: Section, csr: bool, files: Iterable[str]) -> None:
+    """There is no key to copy where it is elsewhere."""
+    if csr and (secret := [kind for kind in files if kind in schema.SECRET_FILES]):
+        section.wrong("files", f"has {' and '.join(secret)} beside csr = true: the key is elsewhere", "remove them")
+
+
 def _one_group(section: Section, services: list[Service]) -> None:
     """The private key has one group."""
     groups = {service.group: service.name for service in services if service.group}
     if len(groups) > 1:
         wanted = " and ".join(f"{name} wants {group}" for group, name in groups.items())
-        hint = (
-            "make a group with both users in it and set it as 'group' of both services in acmed.toml,"
-            " or order a certificate for each"
-        )
+        hint = "make a group with both users in it and set it as 'group' here, or order a certificate for each"
         section.wrong("services", f"give the private key to two groups: {wanted}", hint)

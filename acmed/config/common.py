@@ -3,12 +3,13 @@
 
 import re
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
-from acmed.config.model import ChallengeType, KeyType
+from acmed.config.model import KEY_USAGES, ChallengeType, Hash, KeyType
 from acmed.config.section import Section
-from acmed.config.values import Names, account_name, known_names
-from acmed.config.words import kind_of, quoted
+from acmed.config.values import Names, absolute_path, account_name, known_names
+from acmed.config.words import did_you_mean, kind_of, listed, quoted
 
 MAX_DAYS = 36500
 
@@ -34,6 +35,9 @@ class Common:
     renew_before: int | float | None = None
     preferred_chain: str | None = None
     validity_days: int | None = None
+    key_usage: tuple[str, ...] | None = None
+    hash: Hash | None = None
+    trust_anchors: Path | None = None
 
     def said(self) -> dict[str, Any]:
         """What is said, by field."""
@@ -48,6 +52,8 @@ def common(section: Section, accounts: Names, services: Names) -> Common:
     _not_itself(section, failover, account)
     key_type = section.choice("key-type", [word.value for word in KeyType])
     challenge = section.choice("challenge", [word.value for word in ChallengeType])
+    digest = section.choice("hash", [word.value for word in Hash])
+    anchors = absolute_path(section, "trust-anchors")
     return Common(
         account,
         failover,
@@ -61,6 +67,9 @@ def common(section: Section, accounts: Names, services: Names) -> Common:
         _renew_before(section),
         _preferred_chain(section),
         section.integer("validity-days", 1, MAX_DAYS),
+        _key_usage(section),
+        Hash(digest) if digest else None,
+        Path(anchors) if anchors else None,
     )
 
 
@@ -68,6 +77,24 @@ def _not_itself(section: Section, failover: tuple[str, ...] | None, account: str
     if failover and account in failover:
         what = f"has {quoted(account)}, which is 'account' and tried first anyway"
         section.wrong("failover", what, "remove it", failover.index(account))
+
+
+def _key_usage(section: Section) -> tuple[str, ...] | None:
+    """In the order of the bits, so that the same ones are the same however they are written."""
+    words = section.texts("key-usage", '["digitalSignature"]')
+    if words is None:
+        return None
+    for index, word in enumerate(words):
+        if word not in KEY_USAGES:
+            what = f"has {quoted(word)}; allowed are {listed(KEY_USAGES)}"
+            section.wrong("key-usage", what, did_you_mean(word, KEY_USAGES), index)
+        elif word in words[:index]:
+            section.wrong("key-usage", f"has {quoted(word)} twice", index=index)
+        elif word.endswith("Only") and "keyAgreement" not in words:  # RFC 5280 section 4.2.1.3
+            section.wrong(
+                "key-usage", f"has {quoted(word)}, which has a meaning beside 'keyAgreement' alone", index=index
+            )
+    return tuple(word for word in KEY_USAGES if word in words)
 
 
 def _profile(section: Section) -> str | None:

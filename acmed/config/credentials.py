@@ -18,11 +18,12 @@ def problems(loaded: Loaded, sealed: Path) -> list[Problem]:
         sealed / path.name for path in (paths.ACCOUNT_CREDENTIALS, paths.BINDING_CREDENTIALS, paths.DNS_CREDENTIALS)
     )
     configuration = loaded.configuration
+    held = [one for one in configuration.accounts.values() if one.key is None]
     unbound = [one for one in configuration.accounts.values() if one.external and one.uri is None]
     keyed = [zone for zone in configuration.zones.values() if zone.key]
     found = []
-    if configuration.accounts:
-        found += _accounts(loaded, accounts)
+    if held:
+        found += _accounts(loaded, accounts, held)
     if unbound:
         found += _bindings(loaded, bindings, unbound)
     if keyed:
@@ -30,18 +31,17 @@ def problems(loaded: Loaded, sealed: Path) -> list[Problem]:
     return [*found, *_provided(loaded)]
 
 
-def _accounts(loaded: Loaded, directory: Path) -> list[Problem]:
+def _accounts(loaded: Loaded, directory: Path, held: list[Account]) -> list[Problem]:
     there = _sizes(directory, "whether each account has a key")
     if isinstance(there, Problem):
         return [there]
     found = []
-    for account in loaded.configuration.accounts.values():
+    for account in held:
         if fault := _fault(there, directory, account.name):
             place = loaded.tables.account[account.name].place
-            path = quote(str(directory / account.name))
             hint = (
-                "make an account with a new key, or seal the key that you have (PKCS#8 in PEM format):\n"
-                f"{_add(account)}\nsystemd-creds encrypt --name=account_{account.name} KEY.pem {path}"
+                "make an account with a new key, or bring the key along that it has:\n"
+                f"{_add(account)}\nacmectl account import --name {account.name} --directory {_directory(account)} KEY"
             )
             found.append(place.problem(f"account '{account.name}' has no key: {fault}", hint))
     return found
@@ -124,7 +124,6 @@ def _fault(there: dict[str, int], directory: Path, name: str) -> str:
 
 def _add(account: Account) -> str:
     """The command that makes the account."""
-    short = {url: name for name, url in DIRECTORIES.items()}
     contact = "".join(f" --contact {quote(url.removeprefix('mailto:'))}" for url in account.contact)
     ca_file = f" --ca-file {quote(str(account.ca_file))}" if account.ca_file else ""
     binding = ""
@@ -132,6 +131,11 @@ def _add(account: Account) -> str:
         binding = f" --eab-key-id {quote(account.external.key_id)} --eab-hmac-file FILE"
         binding += f" --eab-algorithm {account.external.algorithm}"
     return (
-        f"acmectl account add {account.name} --directory {quote(short.get(account.directory, account.directory))}"
-        f"{contact}{ca_file}{binding} --agree-tos"
+        f"acmectl account add {account.name} --directory {_directory(account)}{contact}{ca_file}{binding} --agree-tos"
     )
+
+
+def _directory(account: Account) -> str:
+    """For a shell, by its short name where there is one."""
+    short = {url: name for name, url in DIRECTORIES.items()}
+    return quote(short.get(account.directory, account.directory))

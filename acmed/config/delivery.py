@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whether acme-privd can write the files of the services, before any order depends on it."""
+"""Whether acme-privd can write copies of a certificate's files, before any order depends on it."""
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
@@ -17,70 +18,103 @@ from acmed.config.words import listed
 _HIDDEN = (*HOMES, "/tmp", "/var/tmp", "/dev", "/proc", "/sys")
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """A key "files": where it is, what it is called, and its paths, in which {name} may stand for a certificate's name.
+
+    drop_in: the name of a file of its own for the unit, so that no two overwrite each other.
+    """
+
+    place: Place
+    title: str
+    drop_in: str
+    patterns: Collection[str]
+
+
 def files(loaded: Loaded, writable: tuple[Path, ...] | None) -> list[Problem]:
-    """Problems with the files of all services that certificates use. writable: sandbox.read_write_paths()."""
+    """Problems with the copies for all services that certificates use, and with the certificates' own. writable:
+    sandbox.read_write_paths().
+    """
     problems = _shared_targets(loaded)
     users: dict[str, list[str]] = {}
     for certificate in loaded.configuration.certificates.values():
+        if certificate.files:
+            wish = _of_certificate(loaded, certificate)
+            problems += _copies(wish, set(certificate.files.values()), writable)
         for name in certificate.services:
             users.setdefault(name, []).append(certificate.name)
     for name, certificates in users.items():
-        problems += service_files(loaded, loaded.configuration.services[name], certificates, writable)
+        service = loaded.configuration.services[name]
+        if service.files:
+            targets = {path for certificate in certificates for path in service.targets(certificate).values()}
+            problems += _copies(_of_service(loaded, service), targets, writable)
     return problems
 
 
 def hidden(loaded: Loaded) -> list[Problem]:
     """Files in directories that acme-privd has of its own, or not at all: what it wrote there would be lost."""
+    services, certificates = loaded.configuration.services.values(), loaded.configuration.certificates.values()
+    wishes = [_of_service(loaded, service) for service in services if service.files]
+    wishes += [_of_certificate(loaded, certificate) for certificate in certificates if certificate.files]
     problems = []
-    for service in loaded.configuration.services.values():
-        for target in service.files.values():
+    for wish in wishes:
+        for target in wish.patterns:
             for directory in _HIDDEN:
                 if target.startswith(f"{directory}/"):
-                    place = loaded.tables.service[service.name].places["files"]
                     message = f"{target} is in {directory}, which {UNIT} does not see"
-                    problems.append(place.problem(message, "use a directory such as /etc/NAME"))
+                    problems.append(wish.place.problem(message, "use a directory such as /etc/NAME"))
     return problems
 
 
-def service_files(
-    loaded: Loaded, service: Service, certificates: Iterable[str], writable: tuple[Path, ...] | None
-) -> list[Problem]:
-    """Problems with the files of one service, were it used by certificates of these names."""
-    if not service.files:
-        return []
+def _of_service(loaded: Loaded, service: Service) -> _Wish:
     place = loaded.tables.service[service.name].places["files"]
-    targets = {path for name in certificates for path in service.targets(name).values()}
+    return _Wish(place, f"[service.{service.name}]", service.name, service.files.values())
+
+
+def _of_certificate(loaded: Loaded, certificate: Certificate) -> _Wish:
+    place = loaded.tables.certificate[certificate.name].places["files"]
+    title, drop_in = f"certificate {certificate.name}", f"certificate-{certificate.name}"
+    return _Wish(place, title, drop_in, list(map(str, certificate.files.values())))
+
+
+def _copies(wish: _Wish, targets: Iterable[Path], writable: tuple[Path, ...] | None) -> list[Problem]:
+    """Problems with the copies that a key asks for."""
+    targets = sorted(targets)
     directories = sorted({path.parent for path in targets})
-    problems = [problem for directory in directories if (problem := _unusable(place, directory))]
+    problems = [problem for directory in directories if (problem := _unusable(wish.place, directory))]
     problems += [
-        place.problem(f"{path} is a directory, and must be the path of a file", f"such as {path}/{{name}}.pem")
-        for path in sorted(targets)
+        wish.place.problem(f"{path} is a directory, and must be the path of a file", f"such as {path}/{{name}}.pem")
+        for path in targets
         if _is_directory(path)
     ]
     lacking = [directory for directory in directories if not _within(directory, writable)]
     if lacking:
-        message = f"[service.{service.name}] has files in {listed(map(str, lacking))}, where {UNIT} may not write"
-        problems.append(place.problem(message, _drop_in(service)))
+        message = f"{wish.title} has files in {listed(map(str, lacking))}, where {UNIT} may not write"
+        problems.append(wish.place.problem(message, _drop_in(wish)))
     return problems
 
 
 def _shared_targets(loaded: Loaded) -> list[Problem]:
-    """Files that are written for two certificates, or for two services of one."""
+    """Files that are written for two certificates, or twice for one."""
     problems = []
-    users: dict[Path, tuple[Certificate, Service]] = {}
+    users: dict[Path, str] = {}
     for certificate in loaded.configuration.certificates.values():
-        for service in (loaded.configuration.services[name] for name in certificate.services):
-            for path in service.targets(certificate.name).values():
-                first, first_service = users.setdefault(path, (certificate, service))
-                if (first, first_service) != (certificate, service):
-                    message = f"{path} is written for {_user(first, first_service)} and {_user(certificate, service)}"
-                    place = loaded.tables.service[service.name].places["files"]
+        for place, user, targets in _targets(loaded, certificate):
+            for path in targets.values():
+                if (first := users.setdefault(path, user)) != user:
+                    message = f"{path} is written for {first} and {user}"
                     problems.append(place.problem(message, "put {name} into the path"))
     return problems
 
 
-def _user(certificate: Certificate, service: Service) -> str:
-    return f"certificate {certificate.name} (service {service.name})"
+def _targets(loaded: Loaded, certificate: Certificate) -> Iterator[tuple[Place, str, Mapping[str, Path]]]:
+    """What is written for a certificate: where that is said, for whom, and the paths by kind."""
+    for service in (loaded.configuration.services[name] for name in certificate.services):
+        if service.files:
+            place = loaded.tables.service[service.name].places["files"]
+            yield place, f"certificate {certificate.name} (service {service.name})", service.targets(certificate.name)
+    if certificate.files:
+        yield _of_certificate(loaded, certificate).place, f"certificate {certificate.name}", certificate.files
 
 
 def _unusable(place: Place, directory: Path) -> Problem | None:
@@ -119,11 +153,10 @@ def _within(directory: Path, writable: tuple[Path, ...] | None) -> bool:
     return any(real.is_relative_to(os.path.realpath(path)) for path in writable)
 
 
-def _drop_in(service: Service) -> str:
-    """A file of its own for each service, so that no two overwrite each other."""
-    directories = sorted({_fixed(target) for target in service.files.values()})
+def _drop_in(wish: _Wish) -> str:
+    directories = sorted(set(map(_fixed, wish.patterns)))
     return (
-        f"write this to /etc/systemd/system/{UNIT}.d/{service.name}.conf, then run:"
+        f"write this to /etc/systemd/system/{UNIT}.d/{wish.drop_in}.conf, then run:"
         f" systemctl daemon-reload && systemctl try-restart {UNIT}\n"
         f"[Service]\nReadWritePaths={' '.join(map(_unit_path, directories))}"
     )

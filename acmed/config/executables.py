@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whether the programs are there, and root's own, that [zone.NAME] and [notify] name. Who may write one of them, or put
-another in its place, tells root what to do: acme-privd, which runs them, looks in the same way.
+"""Whether the programs are there, and root's own, that [zone.NAME], [service.NAME] and [notify] name. Who may write one
+of them, or put another in its place, tells root what to do: acme-privd, which runs them, looks in the same way.
 """
 
 import os
@@ -26,6 +26,9 @@ def problems(loaded: Loaded, hooks: Path) -> Iterator[Problem]:
             yield from _hook(places["hook"], hooks, zone.hook)
         if zone.reload:
             yield from _program(places["reload"], Path(zone.reload[0]), stat.S_IXUSR)
+    for service in loaded.configuration.services.values():
+        if service.hook:
+            yield from _hook(loaded.tables.service[service.name].places["hook"], hooks, service.hook)
     if notify.hook:
         yield from _hook(loaded.tables.plain["notify"].places["hook"], hooks, notify.hook)
     if notify.mail and not os.access(_SENDMAIL, os.X_OK):

@@ -6,7 +6,7 @@ import re
 from acmed.config import schema
 from acmed.config.identifiers import identifier_key
 from acmed.config.model import Http01, Http01Mode, Problem
-from acmed.config.pathnames import path_fault
+from acmed.config.pathnames import BadPath, expanded, path_fault
 from acmed.config.section import Section
 from acmed.config.table import Tables
 from acmed.config.words import quoted, title
@@ -22,13 +22,20 @@ def http01(tables: Tables, problems: list[Problem]) -> Http01:
     section = Section(table, "[http01]", schema.HTTP01, problems)
     word = section.choice("mode", [mode.value for mode in Http01Mode])
     mode = Http01Mode(word) if word else Http01Mode.STANDALONE
-    webroot = section.text("webroot")
-    if webroot is not None and (fault := _pattern_fault(webroot)):
-        section.wrong("webroot", f"is {quoted(webroot)}; {fault}")
+    webroot = _webroot(section)
     if mode is Http01Mode.WEBROOT and not section.has("webroot"):
         section.missing("webroot", 'webroot = "/var/www/html", because mode is "webroot"')
     webroots = _webroots(section)
     return Http01() if section.broken else Http01(mode, webroot, webroots)
+
+
+def _webroot(section: Section) -> str | None:
+    text = section.text("webroot")
+    try:
+        return None if text is None else _pattern(text)
+    except BadPath as fault:
+        section.wrong("webroot", f"is {quoted(text or '')}; {fault}")
+        return None
 
 
 def _webroots(section: Section) -> dict[str, str]:
@@ -39,32 +46,41 @@ def _webroots(section: Section) -> dict[str, str]:
     found: dict[str, str] = {}
     for key in inner.keys:
         name = identifier_key(inner, key)
-        path = None if name is None else inner.text(key)
-        if name is None or path is None:
+        text = None if name is None else inner.text(key)
+        if name is None or text is None:
             continue
         if name in found:
             inner.wrong(key, "is there under another spelling too", "remove one of the two")
-        elif fault := _single_fault(path):
-            inner.wrong(key, f"is {quoted(path)}; {fault}")
-        found[name] = path
+            continue
+        try:
+            found[name] = _single(text)
+        except BadPath as fault:
+            inner.wrong(key, f"is {quoted(text)}; {fault}")
     return found
 
 
-def _pattern_fault(pattern: str) -> str:
-    """What is wrong with a path that has fields in it, or an empty string."""
+def _pattern(text: str) -> str:
+    """A path that may have fields in it. Raises BadPath."""
+    pattern = expanded(text)
     plain = _FIELD.sub("x", pattern)
     if "{" in plain or "}" in plain:
-        return "in braces there may be {fqdn}, {zone} (the name without its first label) and {host} (that label) alone"
-    return _path_fault(plain)
+        fields = "{fqdn}, {zone} (the name without its first label) and {host} (that label)"
+        raise BadPath(f"in braces there may be {fields} alone")
+    _check(plain)
+    return pattern
 
 
-def _single_fault(path: str) -> str:
+def _single(text: str) -> str:
+    path = expanded(text)
     if _FIELD.search(path):
-        return "{fqdn}, {zone} and {host} have a meaning in 'webroot' alone"
-    return _path_fault(path)
+        raise BadPath("{fqdn}, {zone} and {host} have a meaning in 'webroot' alone")
+    _check(path)
+    return path
 
 
-def _path_fault(path: str) -> str:
+def _check(path: str) -> None:
+    """Raises BadPath."""
     if path == "/":
-        return "it must be the document root of a web server"
-    return path_fault(path)
+        raise BadPath("it must be the document root of a web server")
+    if fault := path_fault(path):
+        raise BadPath(fault)

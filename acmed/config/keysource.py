@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from acmed.config import pkcs11uri
 from acmed.config.pathnames import path_fault
 from acmed.config.words import listed, quoted
 
@@ -45,7 +46,7 @@ class KeySource:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where ssh(1) connects to. user and port: None for what its configuration says."""
+    """Where ssh(1) connects to. user and port: None for its own, acme-ssh and 22."""
 
     host: str
     user: str | None = None
@@ -59,6 +60,10 @@ def parse(text: str) -> KeySource:
         raise BadKeySource(f"is {quoted(text)}; it must begin with {listed(f'{kind}:' for kind in Kind)}")
     kind = Kind(word)
     if kind is Kind.PKCS11:
+        try:
+            pkcs11uri.parse(text)
+        except pkcs11uri.BadUri as error:
+            raise BadKeySource(str(error)) from error
         return KeySource(kind, text)
     if kind is Kind.SSH:
         remote(place)

@@ -20,6 +20,32 @@ class KeyType(StrEnum):
     RSA_4096 = "rsa-4096"
 
 
+class Hash(StrEnum):
+    """What a CSR is signed with, beside the key."""
+
+    SHA256 = "sha256"
+    SHA384 = "sha384"
+    SHA512 = "sha512"
+
+
+# RFC 5280 section 4.2.1.3, in the order of the bits; the words are those of openssl's x509v3_config(5), too.
+KEY_USAGES = (
+    "digitalSignature",
+    "nonRepudiation",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+)
+
+
+# Of the file trust-anchors, in bytes: all CAs that a distribution trusts take 220 KiB.
+MAX_ANCHORS = 320 * 1024
+
+
 class Http01Mode(StrEnum):
     """How http-01 tokens (RFC 8555 section 8.3) are reached."""
 
@@ -176,7 +202,8 @@ class Service:
     """[service.NAME]: what to do for a service that uses a certificate.
 
     files maps a kind (privkey, cert, chain, fullchain, combined: key and fullchain in one) to a path to copy it to,
-    in which {name} is the certificate's name. group and mode are for the private key, wherever it is.
+    in which {name} is the certificate's name. group and mode are for the private key, wherever it is. hook: a file name
+    in hooks.d, run when all of that is done.
     """
 
     name: str
@@ -185,6 +212,7 @@ class Service:
     group: str | None = None
     mode: int = 0o640
     files: dict[str, str] = field(default_factory=dict)
+    hook: str | None = None
 
     def targets(self, certificate: str) -> dict[str, Path]:
         """files, for the certificate of that name."""
@@ -251,7 +279,10 @@ class Certificate:
     those that do not leave the choice to challenge; that is None where acmed chooses. subject: RFC 4514. renew_before:
     days (int) or the share of the lifetime that is left (float), None for the CA's own or the rule. preferred_chain: an
     issuer's common name or a SHA-256 (hexadecimal). validity_days: the lifetime to ask for. key_file: a key that root
-    provides. csr: the CSR comes from elsewhere (OrderCSR), and its key never here.
+    provides. csr: the CSR comes from elsewhere (OrderCSR), and its key never here. files: copies of its own, by kind as
+    a service's; owner, group and mode are theirs, and the private key's, before what services say; None: not said.
+    key_usage: words of KEY_USAGES in their order, none for no such extension. trust_anchors: a file (PEM); the chain
+    has to lead to one of the certificates in it.
     """
 
     name: str
@@ -274,6 +305,13 @@ class Certificate:
     validity_days: int | None = None
     key_file: Path | None = None
     csr: bool = False
+    files: dict[str, Path] = field(default_factory=dict)
+    owner: str | None = None
+    group: str | None = None
+    mode: int | None = None
+    key_usage: tuple[str, ...] = ()
+    hash: Hash = Hash.SHA256
+    trust_anchors: Path | None = None
 
     @property
     def accounts(self) -> tuple[str, ...]:

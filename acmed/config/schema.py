@@ -17,6 +17,9 @@ _COMMON = (
     "renew-before",
     "preferred-chain",
     "validity-days",
+    "key-usage",
+    "hash",
+    "trust-anchors",
 )
 
 # Tables with keys, and tables of tables that a person names.
@@ -27,6 +30,11 @@ LOG_LEVEL = (
     "acme-clientd",
     "acme-dnsd",
     "acme-keyd",
+    "acme-store-file",
+    "acme-store-gpg",
+    "acme-store-pkcs11",
+    "acme-store-ssh",
+    "acme-store-unix",
     "acme-http01",
     "acme-alpn01",
     "acme-verify",
@@ -50,11 +58,24 @@ ACCOUNT = (
 )
 LIMITS = ("orders", "certificates", "duplicates", "failures")
 DEADLINES = ("propagation", "authorization", "finalize", "request")
-SERVICE = ("units", "action", "group", "mode", "files")
+SERVICE = ("units", "action", "group", "mode", "files", "hook")
 ZONE = ("method", "server", "port", "key", "ttl", "timeout", "propagation", "directory", "reload", "hook")
 
 FILES = ("privkey", "cert", "chain", "fullchain", "combined")
-CERTIFICATE = ("names", *_COMMON, "challenges", "common-name", "subject", "key-file", "csr")
+SECRET_FILES = ("privkey", "combined")  # with the private key in them
+CERTIFICATE = (
+    "names",
+    *_COMMON,
+    "challenges",
+    "common-name",
+    "subject",
+    "key-file",
+    "csr",
+    "files",
+    "owner",
+    "group",
+    "mode",
+)
 
 # What stands where in acmed.toml, by the title a person would write.
 TABLES = {

@@ -4,7 +4,7 @@
 import re
 from dataclasses import dataclass
 
-from acmed.config.pathnames import path_fault
+from acmed.config.pathnames import BadPath, absolute
 from acmed.config.section import Section
 from acmed.config.words import did_you_mean, listed, quoted, title
 from acmed.names import dns_name
@@ -25,14 +25,15 @@ class Names:
 
 
 def absolute_path(section: Section, key: str) -> str | None:
-    """A path that is absolute and has no "..", "." or empty part."""
+    """A path that is absolute and has no "..", "." or empty part, its %-specifiers replaced."""
     text = section.text(key)
     if text is None:
         return None
-    if fault := path_fault(text):
+    try:
+        return absolute(text)
+    except BadPath as fault:
         section.wrong(key, f"is {quoted(text)}; {fault}")
         return None
-    return text
 
 
 def hook_name(section: Section, key: str) -> str | None:

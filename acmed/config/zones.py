@@ -8,7 +8,7 @@ from pathlib import Path
 
 from acmed.config import schema
 from acmed.config.model import DAY, Problem, Propagation, Zone, ZoneMethod
-from acmed.config.pathnames import path_fault
+from acmed.config.pathnames import BadPath, absolute
 from acmed.config.section import Section
 from acmed.config.table import Table
 from acmed.config.values import absolute_path, hook_name
@@ -146,17 +146,26 @@ def _propagation(section: Section) -> Propagation | int:
 
 
 def _reload(section: Section) -> tuple[str, ...]:
-    """A program by its absolute path, and its arguments; no shell."""
+    """A program by its absolute path, and its arguments, in which a percent sign has no meaning; no shell."""
     words = section.texts("reload", '["/usr/sbin/rndc", "reload", "{zone}"]') or ()
     if section.has("reload") and not words and "reload" not in section.broken:
         section.wrong("reload", "is empty; it must be a program and its arguments")
+    program = _program(section, words[0]) if words else None
     for index, word in enumerate(words):
-        if index == 0 and (fault := path_fault(word)):
-            hint = 'no shell is used: ["/usr/sbin/rndc", "reload", "{zone}"]' if " " in word else ""
-            section.wrong("reload", f"begins with {quoted(word)}; {fault}", hint, index)
-        elif other := _OTHER_FIELD.search(word):
+        if index == 0 and program is None:
+            continue
+        if other := _OTHER_FIELD.search(word):
             what = f"has {other[0]} in it; the only thing in braces may be {{zone}}, the zone's name"
             section.wrong("reload", what, index=index)
         elif not word.isprintable() or len(word) > _LONGEST_ARGUMENT:
             section.wrong("reload", "has an argument that is too long or not printable", index=index)
-    return words
+    return words if program is None else (program, *words[1:])
+
+
+def _program(section: Section, word: str) -> str | None:
+    try:
+        return absolute(word)
+    except BadPath as fault:
+        hint = 'no shell is used: ["/usr/sbin/rndc", "reload", "{zone}"]' if " " in word else ""
+        section.wrong("reload", f"begins with {quoted(word)}; {fault}", hint, 0)
+        return None

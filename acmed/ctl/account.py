@@ -23,11 +23,16 @@ _TERMS = "org.acmed1.Error.TermsNotAgreed"
 
 async def add(session: Session, arguments: Namespace) -> Exit:
     """Makes an account's key on this host and registers it with the CA. Asks a person at a terminal about its terms."""
-    options = _wanted(arguments)
-    outcome = await _add(session, arguments.account, options)
-    if outcome.error and outcome.error.name == _TERMS and _agrees(session, outcome.error):
-        outcome = await _add(session, arguments.account, {**options, "agree-tos": True})
+    outcome = await add_with_terms(session, arguments.account, _wanted(arguments))
     return report(session.output, [outcome], "account")
+
+
+async def add_with_terms(session: Session, name: str, options: Options) -> Outcome:
+    """Adds an account; asks a person at a terminal where the CA has terms that nobody agreed to."""
+    outcome = await _add(session, name, options)
+    if outcome.error and outcome.error.name == _TERMS and _agrees(session, outcome.error):
+        outcome = await _add(session, name, {**options, "agree-tos": True})
+    return outcome
 
 
 async def _add(session: Session, name: str, options: Options) -> Outcome:
@@ -43,7 +48,9 @@ async def _add(session: Session, name: str, options: Options) -> Outcome:
 
 def _wanted(arguments: Namespace) -> dict[str, str | bool | int | list[str]]:
     """The options of AddAccount. Raises CommandError."""
-    options: dict[str, str | bool | int | list[str]] = {"directory": arguments.directory}
+    options: dict[str, str | bool | int | list[str]] = {}
+    if arguments.directory is not None:
+        options["directory"] = arguments.directory
     if arguments.agree_tos:
         options["agree-tos"] = True
     if arguments.contact:
@@ -137,9 +144,15 @@ async def list_(session: Session, _: Namespace) -> Exit:
         session.output.document([account.json() for account in accounts])
         return Exit.DONE
     session.output.table(
-        ("ACCOUNT", "DIRECTORY", "REGISTERED", "CONTACT"),
+        ("ACCOUNT", "DIRECTORY", "REGISTERED", "CONTACT", "KEY"),
         [
-            (account.name, safe(account.directory), "yes" if account.uri else "no", safe(_contacts(account, ", ")))
+            (
+                account.name,
+                safe(account.directory),
+                "yes" if account.uri else "no",
+                safe(_contacts(account, ", ")),
+                safe(account.key) or "credential",
+            )
             for account in accounts
         ],
     )
@@ -157,6 +170,7 @@ def describe(account: Account) -> list[str]:
         ("Status", account.status or "-"),
         ("Contact", _contacts(account, "\n") or "-"),
         ("Terms of service", account.terms or "-"),
+        ("Key", account.key or "a credential of acme-keyd"),
     ]
     if account.authorize:
         pairs.append(("Authorize", "\n".join(account.authorize)))

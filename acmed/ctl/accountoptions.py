@@ -18,10 +18,9 @@ def add(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--directory",
-        required=True,
         metavar="URL",
         type=arguments.directory,
-        help=f"the CA's directory: a URL, or {' or '.join(arguments.DIRECTORIES)}",
+        help=f"the CA's directory: a URL, or {' or '.join(arguments.DIRECTORIES)} (default: as configured)",
     )
     contact(parser, "a mail address for the CA")
     parser.add_argument(
@@ -48,6 +47,50 @@ def add(parser: ArgumentParser) -> None:
     key_type(parser, "the type of the account's key")
 
 
+def import_(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        type=Path,
+        help="the key (PEM or JWK), or an account's directory of certbot, lego, acme.sh, acmebot or acmems",
+    )
+    parser.add_argument(
+        "--name",
+        metavar="ACCOUNT",
+        type=arguments.name,
+        default="default",
+        help="the name that it gets here (default: default)",
+    )
+    parser.add_argument(
+        "--directory",
+        metavar="URL",
+        type=arguments.directory,
+        help="the CA's directory, where the other client's files do not say it",
+    )
+    contact(parser, "a mail address for the CA, where the files have none")
+    parser.add_argument(
+        "--agree-tos",
+        action="store_true",
+        help="where the CA knows no account by this key, have it make one: you agree to its terms of service",
+    )
+    parser.add_argument(
+        "--ca-file", metavar="FILE", type=Path, help="certificates (PEM) that the CA's HTTPS is checked against"
+    )
+
+
+def log(parser: ArgumentParser) -> None:
+    account(parser, "default: all")
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        type=arguments.moment,
+        help="from then on: 2026-02-19, '2026-02-19 08:00', or so long ago: 90s, 30min, 2h, 7d",
+    )
+    parser.add_argument(
+        "--lines", metavar="N", type=arguments.count, default=100, help="so many, the latest (default: 100)"
+    )
+
+
 def update(parser: ArgumentParser) -> None:
     account(parser)
     contact(parser, "a mail address for the CA, in place of those before")
@@ -59,9 +102,9 @@ def rollover(parser: ArgumentParser) -> None:
     key_type(parser, "the type of the new key")
 
 
-def account(parser: ArgumentParser) -> None:
+def account(parser: ArgumentParser, default: str = "default: the default one") -> None:
     """An account that is there."""
-    parser.add_argument("account", nargs="?", metavar="ACCOUNT", type=arguments.name, help="default: the default one")
+    parser.add_argument("account", nargs="?", metavar="ACCOUNT", type=arguments.name, help=default)
 
 
 def contact(parser: ArgumentParser, what: str) -> None:

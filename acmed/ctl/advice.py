@@ -20,6 +20,7 @@ _ADVICE = {
     _OWN + "NoSuchAccount": "'acmectl account list' shows the accounts; 'acmectl account add' makes one.",
     _OWN + "NoSuchJob": "'acmectl jobs' shows the jobs that run.",
     _OWN + "CertificateExists": "'acmectl renew CERT' renews it; --name gives the new one another name.",
+    _OWN + "AccountExists": "'acmectl account list' shows the accounts; --name gives this one another name.",
     _OWN + "Busy": "'acmectl jobs' shows the job that runs; 'acmectl watch' waits for it.",
     _OWN + "NotDue": "'acmectl renew CERT --force' renews it all the same.",
     _OWN + "NotIssued": "'acmectl order --name CERT' orders it.",
@@ -29,7 +30,8 @@ _ADVICE = {
     _OWN + "Unreachable": f"The CA could not be reached from this host. {_LATER}",
     _OWN + "TimedOut": f"The CA was not done in time; the order is kept. {_LATER}",
     _OWN + "Unavailable": "'systemctl --failed' and the journal of the unit in the message have more.",
-    _OWN + "KeyUnavailable": "'systemctl status acme-keyd.service' has more about the account's key.",
+    _OWN
+    + "KeyUnavailable": "'systemctl status acme-keyd.service acme-store-*.service' has more about the account's key.",
     _DBUS + "InteractiveAuthorizationRequired": "Run it in a terminal without --no-ask-password, or as root.",
     _DBUS + "AccessDenied": "Run it as root, or have a polkit rule allow it: org.acmed1(5) lists the actions.",
     _DBUS + "UnknownMethod": "acmed and acmectl are of different versions: 'systemctl restart acmed.service'.",

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a person writes on the command line, checked: argparse's types. Each raises ArgumentTypeError."""
 
+import re
+import time
 from argparse import ArgumentTypeError
+from datetime import datetime
 
 from acmed import reasons
 from acmed.names import Identifier, InvalidName, default_certificate_name, object_name
@@ -14,6 +17,9 @@ DIRECTORIES = ("letsencrypt", "letsencrypt-staging")
 REASONS = {word: number for number, word in reasons.REASONS.items()}
 _JOB_MAX = 2**64 - 1
 _DAYS_MAX = 36500
+_COUNT_MAX = 100_000
+_AGO = re.compile(r"([0-9]{1,9})(s|min|h|d)")
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 def name(text: str) -> str:
@@ -66,11 +72,38 @@ def reason(text: str) -> int:
         raise ArgumentTypeError(f"{text!r} is not a reason that a CA accepts; these are: {known}") from None
 
 
+def moment(text: str) -> float:
+    """A moment in seconds since the epoch: a local date and time, or so long ago."""
+    found = _AGO.fullmatch(text)
+    if found:
+        return time.time() - int(found[1]) * _SECONDS[found[2]]
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise ArgumentTypeError(
+            f"{text!r} is neither a date and time, such as '2026-02-19 08:00', nor so long ago, such as 30min or 7d"
+        ) from None
+
+
+def count(text: str) -> int:
+    """How many."""
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text[:9]) <= _COUNT_MAX:
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 to {_COUNT_MAX}")
+    return int(text)
+
+
 def days(text: str) -> int:
     """A number of days."""
     if not (text.isascii() and text.isdigit()) or not 0 < int(text[:6]) <= _DAYS_MAX:
         raise ArgumentTypeError(f"{text!r} is not a number of days from 1 to {_DAYS_MAX}")
     return int(text)
+
+
+def days_left(text: str) -> int:
+    """A number of days, or none."""
+    if text.startswith("-") and text[1:].isdigit():
+        raise ArgumentTypeError(f"{text!r} is not a number of days: --force renews at any time")
+    return 0 if text.isascii() and text.isdigit() and not text.strip("0") else days(text)
 
 
 def job(text: str) -> int:

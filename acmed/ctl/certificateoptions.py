@@ -69,6 +69,12 @@ def renew(parser: ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="every certificate")
     parser.add_argument("--force", action="store_true", help="also those whose time has not come")
     parser.add_argument("--new-key", action="store_true", help="with a new key, also where reuse-key is set")
+    parser.add_argument(
+        "--min-days",
+        metavar="DAYS",
+        type=arguments.days_left,
+        help="those with at most so many days left, whatever is configured",
+    )
 
 
 def revoke(parser: ArgumentParser) -> None:

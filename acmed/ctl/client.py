@@ -121,7 +121,7 @@ class Acmed:
         return Started(number, path, " ".join(identifiers))
 
     async def renew(self, name: str, options: Options) -> Started:
-        """Renews a certificate; options: force, new-key."""
+        """Renews a certificate; options: force, new-key, min-days."""
         certificate = await self.certificate(name)
         number, path = await self._change(certificate.path, CERTIFICATE, "Renew", "a{sv}", _variants(options))
         return Started(number, path, name, certificate.fingerprint)

@@ -13,8 +13,16 @@ from acmed.ctl.exits import CommandError, Exit, for_error
 from acmed.ctl.output import Output
 from acmed.ctl.session import Session
 
+
+async def _import_account(session: Session, arguments: Namespace) -> Exit:
+    from acmed.ctl import accountimport  # noqa: PLC0415  slow to load, as it reads keys
+
+    return await accountimport.import_(session, arguments)
+
+
 _COMMANDS: dict[str, Callable[[Session, Namespace], Awaitable[Exit]]] = {
     "account-add": account.add,
+    "account-import": _import_account,
     "account-list": account.list_,
     "account-show": account.show,
     "account-update": account.update,

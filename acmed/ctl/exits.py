@@ -52,6 +52,7 @@ _BY_NAME = {
     _DBUS + "TimedOut": Exit.UNREACHABLE,
     _DBUS + "Disconnected": Exit.UNREACHABLE,
     _DBUS + "LimitsExceeded": Exit.NOT_NOW,
+    _OWN + "AccountExists": Exit.NOT_NOW,
     _OWN + "Busy": Exit.NOT_NOW,
     _OWN + "CertificateExists": Exit.NOT_NOW,
     _OWN + "NotDue": Exit.NOT_NOW,

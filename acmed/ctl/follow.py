@@ -151,9 +151,7 @@ class Follower:
             result, error = guess_certificate(job, started.before, certificate)
         elif result == "failed" and error is None and certificate:
             error = certificate.error
-        return Outcome(
-            started.name, started.id, result, error, certificate=certificate, type=job.type, remark=remark
-        )
+        return Outcome(started.name, started.id, result, error, certificate=certificate, type=job.type, remark=remark)
 
 
 def guess_certificate(job: Job, before: str | None, certificate: Certificate | None) -> tuple[str, Error | None]:

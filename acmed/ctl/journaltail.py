@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-_JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
+JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 _LAST = 0.3  # seconds for the last entries of a job to arrive
 
 
@@ -44,7 +44,7 @@ class JournalTail:
     def _open(self) -> bool:
         if self._reader is not None:
             return True
-        problem = unreadable(_JOURNALS)
+        problem = unreadable(JOURNALS)
         if not problem:
             try:
                 from systemd import journal  # noqa: PLC0415  only with --verbose

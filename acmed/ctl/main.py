@@ -3,6 +3,7 @@
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 
 from acmed.ctl import output
@@ -33,13 +34,7 @@ def run(words: Sequence[str]) -> Exit:
     arguments = parse(words)
     out = Output(json=arguments.json, quiet=arguments.quiet, colour=arguments.color)
     try:
-        if arguments.command == "config-check":
-            from acmed.ctl.configcheck import config_check  # noqa: PLC0415  needs no bus
-
-            return config_check(out)
-        from acmed.ctl.commands import over_the_bus  # noqa: PLC0415  slow to load: not for --help
-
-        return over_the_bus(arguments, out)
+        return _run(arguments, out)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except CommandError as error:
@@ -53,3 +48,30 @@ def run(words: Sequence[str]) -> Exit:
     except Exception as error:
         out.error(f"This is a defect of acmectl, please report it: {type(error).__name__}: {error}")
         return Exit.FAILED
+
+
+def _run(arguments: Namespace, out: Output) -> Exit:
+    """Loads what the command needs: all of it is slow to load, and --help needs nothing. Raises CommandError."""
+    match arguments.command:
+        case "config-check":
+            from acmed.ctl.configcheck import config_check  # noqa: PLC0415
+
+            return config_check(out)
+        case "account-log":
+            from acmed.ctl.accountlog import account_log  # noqa: PLC0415
+
+            return account_log(arguments, out)
+        case "account-import":
+            from acmed.ctl.accountimport import prepare  # noqa: PLC0415
+            from acmed.ctl.commands import over_the_bus  # noqa: PLC0415
+
+            prepare(arguments)
+            return over_the_bus(arguments, out)
+        case "import-lacme":
+            from acmed.ctl.importing.command import import_lacme  # noqa: PLC0415
+
+            return import_lacme(out, arguments.config, arguments.dry_run)
+        case _:
+            from acmed.ctl.commands import over_the_bus  # noqa: PLC0415
+
+            return over_the_bus(arguments, out)

@@ -3,6 +3,7 @@
 
 from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from acmed import __version__
@@ -41,10 +42,12 @@ def build() -> ArgumentParser:
 
     account = _group(commands, "account", "the accounts at CAs")
     accountoptions.add(_command(account, "account-add", "add", "make an account's key and register it with a CA"))
+    accountoptions.import_(_command(account, "account-import", "import", "take over an account of another client"))
     _command(account, "account-list", "list", "list the accounts")
     accountoptions.account(_command(account, "account-show", "show", "show one account"))
     accountoptions.update(_command(account, "account-update", "update", "change the contacts that the CA has"))
     accountoptions.rollover(_command(account, "account-rollover", "rollover", "give an account a new key"))
+    accountoptions.log(_command(account, "account-log", "log", "show what account keys have signed, or refused to"))
     deactivate = _command(account, "account-deactivate", "deactivate", "end an account at the CA, for good")
     deactivate.add_argument("account", metavar="ACCOUNT", type=arguments.name)
 
@@ -76,6 +79,13 @@ def build() -> ArgumentParser:
 
     config = _group(commands, "config", "the configuration")
     _command(config, "config-check", "check", "say all that is wrong in the configuration; works without acmed")
+
+    others = _group(commands, "import", "the configuration of another ACME client")
+    lacme = _command(others, "import-lacme", "lacme", "take over lacme's certificates and account; works without acmed")
+    lacme.add_argument(
+        "--config", metavar="FILE", type=Path, default=Path("/etc/lacme/lacme.conf"), help="default: %(default)s"
+    )
+    lacme.add_argument("-n", "--dry-run", action="store_true", help="show what would be written, and write nothing")
     return parser
 
 

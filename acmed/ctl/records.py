@@ -129,6 +129,7 @@ class Account:
     status: str = ""
     terms: str = ""
     authorize: tuple[str, ...] = ()
+    key: str = ""
 
     @classmethod
     def read(cls, path: str, properties: Properties) -> "Account":
@@ -141,6 +142,7 @@ class Account:
             text(properties, "Status"),
             text(properties, "TermsOfService"),
             texts(properties, "Authorize"),
+            text(properties, "KeySource"),
         )
 
     def json(self) -> dict[str, Any]:
@@ -152,6 +154,7 @@ class Account:
             "status": self.status or None,
             "termsOfService": self.terms or None,
             "authorize": list(self.authorize),
+            "key": self.key or None,
         }
 
 

@@ -13,6 +13,7 @@ from acmed.ctl.exits import Exit, for_error, together
 from acmed.ctl.follow import Outcome
 from acmed.ctl.output import Output, safe
 from acmed.ctl.records import Error, undelivered_json
+from acmed.names import HOOK_OF, OWN_FILES
 
 _FAILED = {
     "failed": "failed",
@@ -106,10 +107,16 @@ def undelivered(outcome: Outcome) -> tuple[str, str]:
     """The message about services that still have the certificate before, and what comes next."""
     services = outcome.certificate.undelivered if outcome.certificate else ()
     lines = [
-        f"{outcome.name}: the service {service} has not got it yet" + (f": {message}" if message else "")
+        f"{outcome.name}: {_recipient(service)} not got it yet" + (f": {message}" if message else "")
         for service, message in services
     ]
     return "\n".join(lines), f"acmed tries again by itself at the next run of acme-renew.timer; {_status(outcome)}"
+
+
+def _recipient(service: str) -> str:
+    if service == OWN_FILES:
+        return f"{service} have"
+    return f"the {service} has" if service.startswith(HOOK_OF) else f"the service {service} has"
 
 
 def failure(outcome: Outcome) -> tuple[str, str]:

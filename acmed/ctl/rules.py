@@ -37,6 +37,10 @@ RULES: dict[str, tuple[_Rule, ...]] = {
             lambda given: given.due and (given.force or given.new_key),
             "--force and --new-key go with certificates or --all, not with --due",
         ),
+        (
+            lambda given: given.force and given.min_days is not None,
+            "--force renews at any time, and --min-days at a time that it says: give one of them",
+        ),
     ),
     "revoke": (
         (lambda given: (given.certificate is None) == (given.file is None), "give a CERT, or --file PEM"),

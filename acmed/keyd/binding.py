@@ -3,6 +3,7 @@
 
 import hmac
 
+from acmed import base64url
 from acmed.config.model import ExternalBinding
 from acmed.keyd import jws
 
@@ -17,5 +18,5 @@ def mac(key: bytes, algorithm: str, data: bytes) -> bytes:
 def bind(key: bytes, external: ExternalBinding, url: str, jwk: dict[str, str]) -> dict[str, str]:
     """The member externalAccountBinding of a newAccount request that goes to the URL and is signed by the jwk's key."""
     protected = jws.protected_header(external.algorithm, None, url, kid=external.key_id)
-    payload = jws.encode(jws.compact(jwk))
+    payload = base64url.encode(jws.compact(jwk))
     return jws.flattened(protected, payload, mac(key, external.algorithm, f"{protected}.{payload}".encode()))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from acmed import base64url
 from acmed.config import Account
-from acmed.keyd import jws
 from acmed.keyd.credentials import Credentials
 from acmed.keyd.keys import Key
 from acmed.varlink import Client, ConnectionLost, VarlinkError, load
@@ -69,8 +69,8 @@ class Stored:
     async def sign(self, data: bytes) -> bytes:
         answer = await _ask(self.store, "Sign", self.account, input=data.decode())
         try:
-            return jws.decode(answer["signature"])
-        except jws.NotBase64Url as error:
+            return base64url.decode(answer["signature"])
+        except base64url.NotBase64Url as error:
             raise unavailable(self.account.name, "a key store whose signature is not base64url") from error
 
 

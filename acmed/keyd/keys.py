@@ -2,6 +2,7 @@
 """A key that signs: read from PEM, shown as JWK (RFC 7517, 7518, 8037)."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from acmed import base64url
 from acmed.keyd import jws
 
 _CURVES: dict[str, tuple[str, str, hashes.HashAlgorithm]] = {
@@ -23,6 +25,25 @@ Private = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | Ed25519PrivateKey
 
 class UnusableKey(ValueError):
     """Not a key that an account may have; the message says why, without any of its bytes."""
+
+
+class WrongPassphrase(UnusableKey):
+    """The key is encrypted, and not with this passphrase."""
+
+
+class LocalKey(Protocol):
+    """A key that signs at once: in this process, or on a token beside it."""
+
+    @property
+    def jwk(self) -> dict[str, str]: ...
+
+    @property
+    def algorithm(self) -> str: ...
+
+    @property
+    def thumbprint(self) -> str: ...
+
+    def sign(self, data: bytes) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -60,8 +81,9 @@ def parse(pem: bytes, passphrase: bytes | None = None) -> Key:
     try:
         private = load_pem_private_key(pem, password=passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        form = "an unencrypted private key in PEM" if passphrase is None else "encrypted PEM of this passphrase"
-        raise UnusableKey(f"it is not {form}") from error
+        if passphrase is not None:
+            raise WrongPassphrase("it is not encrypted PEM of this passphrase") from error
+        raise UnusableKey("it is not an unencrypted private key in PEM") from error
     if isinstance(private, rsa.RSAPrivateKey):
         if not 2048 <= private.key_size <= 4096:
             raise UnusableKey(f"an RSA key has 2048 to 4096 bits, not {private.key_size}")
@@ -77,9 +99,14 @@ def parse(pem: bytes, passphrase: bytes | None = None) -> Key:
         return Key(private, jwk, algorithm)
     if isinstance(private, Ed25519PrivateKey):
         x = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        return Key(private, {"crv": "Ed25519", "kty": "OKP", "x": jws.encode(x)}, "EdDSA")
+        return Key(private, {"crv": "Ed25519", "kty": "OKP", "x": base64url.encode(x)}, "EdDSA")
     raise UnusableKey("it is neither an RSA, an ECDSA nor an Ed25519 key")
 
 
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a passphrase is needed: PKCS#8 (RFC 7468 section 11), or as openssl made it before (RFC 1421)."""
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem or b"Proc-Type: 4,ENCRYPTED" in pem
+
+
 def _integer(value: int, size: int | None = None) -> str:
-    return jws.encode(value.to_bytes(size or (value.bit_length() + 7) // 8, "big"))
+    return base64url.encode(value.to_bytes(size or (value.bit_length() + 7) // 8, "big"))

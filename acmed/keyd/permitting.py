@@ -9,7 +9,7 @@ from acmed import journal
 from acmed.config import Account
 from acmed.keyd.keyring import Keyring
 from acmed.keyd.permits import Permit, Permits, clock
-from acmed.varlink import Call, VarlinkError
+from acmed.varlink import Call, VarlinkError, invalid_parameter
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_LIFETIME = 30 * 24 * 3600  # seconds
@@ -84,7 +84,7 @@ class PermitService:
         if account not in self._accounts:
             raise VarlinkError("org.acmed.KeyPermit.UnknownAccount", account=account)
         if not 0 < lifetime <= _MAX_LIFETIME:
-            raise _invalid("lifetime")
+            raise invalid_parameter("lifetime")
         return Permit(kind, account, subject, clock() + lifetime)
 
     async def _thumbprint(self, account: str) -> Answer:
@@ -105,15 +105,11 @@ class PermitService:
 
 def _pairs(identifiers: Identifiers) -> list[list[str]]:
     if not identifiers:
-        raise _invalid("identifiers")
+        raise invalid_parameter("identifiers")
     return [[identifier["type"], identifier["value"]] for identifier in identifiers]
 
 
 def _digest(text: str, parameter: str) -> str:
     if not _SHA256.fullmatch(text):
-        raise _invalid(parameter)
+        raise invalid_parameter(parameter)
     return text
-
-
-def _invalid(parameter: str) -> VarlinkError:
-    return VarlinkError("org.varlink.service.InvalidParameter", parameter=parameter)

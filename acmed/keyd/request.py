@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from acmed.keyd import jws
+from acmed import base64url
 from acmed.names import Identifier
 
 _ORDER_MEMBERS = {"profile", "notAfter", "replaces"}
@@ -207,8 +207,8 @@ def _identifier(item: Any) -> Identifier:
 
 def _der(text: str) -> bytes:
     try:
-        return jws.decode(text)
-    except jws.NotBase64Url as error:
+        return base64url.decode(text)
+    except base64url.NotBase64Url as error:
         raise NotUnderstood("DER is sent as base64url") from error
 
 

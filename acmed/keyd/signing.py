@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from acmed import base64url
 from acmed.config import Account
 from acmed.keyd import audit, binding, jws
 from acmed.keyd.keyring import Held, Keyring, SigningKey, unavailable
@@ -50,9 +51,9 @@ class KeyService:
         configured, key = await self._find(account)
         asked = _Asked(peer, configured, url, nonce)
         try:
-            body = jws.decode(payload)
+            body = base64url.decode(payload)
             request = understand(body)
-        except (NotUnderstood, jws.NotBase64Url) as error:
+        except (NotUnderstood, base64url.NotBase64Url) as error:
             raise _refusal(asked, None, str(error)) from error
         if isinstance(request, NewAccount):
             return await self._new_account(asked, request, body, key)
@@ -65,7 +66,9 @@ class KeyService:
             key = Held(self._keyring.following(configured))
         asked, request = _Asked(peer, configured, url, nonce), Lookup(next)
         rule = self._allow(asked, request, b"")
-        return await _answer(asked, request, rule, key, _by_jwk(asked, key), jws.encode(b'{"onlyReturnExisting":true}'))
+        return await _answer(
+            asked, request, rule, key, _by_jwk(asked, key), base64url.encode(b'{"onlyReturnExisting":true}')
+        )
 
     async def sign_key_change(self, peer: Call, account: str, url: str, nonce: str) -> Answer:
         configured, key = await self._find(account)
@@ -73,8 +76,10 @@ class KeyService:
         asked, request = _Asked(peer, configured, url, nonce), KeyChange(following.thumbprint)
         rule = self._allow(asked, request, f"{key.thumbprint} {following.thumbprint}".encode())
         header = jws.protected_header(following.algorithm, None, url, jwk=following.jwk)
-        change = jws.encode(jws.compact({"account": configured.uri, "oldKey": _shown(asked, key)}))
-        inner = jws.encode(jws.compact(jws.flattened(header, change, following.sign(f"{header}.{change}".encode()))))
+        change = base64url.encode(jws.compact({"account": configured.uri, "oldKey": _shown(asked, key)}))
+        inner = base64url.encode(
+            jws.compact(jws.flattened(header, change, following.sign(f"{header}.{change}".encode())))
+        )
         return await _answer(asked, request, rule, key, _by_kid(asked, key), inner)
 
     async def _new_account(self, asked: _Asked, request: NewAccount, body: bytes, key: SigningKey) -> Answer:
@@ -84,7 +89,7 @@ class KeyService:
             bound = binding.bind(secret, asked.account.external, asked.url, _shown(asked, key))
             members = {"termsOfServiceAgreed": True, "contact": request.contact, "externalAccountBinding": bound}
             body = jws.compact(members)
-        return await _answer(asked, request, rule, key, _by_jwk(asked, key), jws.encode(body))
+        return await _answer(asked, request, rule, key, _by_jwk(asked, key), base64url.encode(body))
 
     async def _find(self, name: str) -> tuple[Account, SigningKey]:
         account = self._accounts.get(name)
@@ -119,7 +124,11 @@ def _shown(asked: _Asked, key: SigningKey) -> dict[str, str]:
 
 
 async def _answer(asked: _Asked, request: Request, rule: str, key: SigningKey, protected: str, payload: str) -> Answer:
-    signature = await key.sign(f"{protected}.{payload}".encode())
+    try:
+        signature = await key.sign(f"{protected}.{payload}".encode())
+    except VarlinkError as error:  # another host's policy may be why
+        audit.refused(asked.peer, asked.account.name, asked.url, request, str(error.parameters.get("reason", error)))
+        raise
     audit.signed(asked.peer, asked.account.name, asked.url, request, rule)
     return jws.flattened(protected, payload, signature)
 

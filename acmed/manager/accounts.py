@@ -40,6 +40,7 @@ class AccountObject:
             "Contact": list(account.contact),
             "Status": state.status,
             "TermsOfService": state.terms,
+            "KeySource": str(account.key or ""),
             "Authorize": [str(identifier) for identifier in account.authorize],
         }
 

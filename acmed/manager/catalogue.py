@@ -79,6 +79,7 @@ class Catalogue:
             unreadable=unreadable,
             files=files,
             key_stamp=_key_stamp(configured),
+            hooks=self._hooks(configured),
         )
 
     def installed(self, name: str, answer: dict[str, Any], identifiers: Iterable[str], account: str) -> None:
@@ -159,6 +160,11 @@ class Catalogue:
         configured = self.configuration.certificates.get(name)
         kinds = [kind for kind in installed.KINDS if kind != "privkey" or not (configured and configured.csr)]
         return {kind: str(self.directory(name) / f"{kind}.pem") for kind in kinds}
+
+    def _hooks(self, configured: Certificate | None) -> tuple[str, ...]:
+        """The services of a certificate that have a hook."""
+        services = self.configuration.services
+        return tuple(name for name in configured.services if services[name].hook) if configured else ()
 
     def _installed(self, name: str, files: str) -> Installed | None:
         """What is there. files: the stamp of all of them, which counts as right where none was known before."""

@@ -12,6 +12,7 @@ from acmed.varlink import VarlinkError
 from acmed.varlink.idl import TypeMismatch
 
 _OWN = "org.acmed1.Error."
+ACCOUNT_EXISTS = _OWN + "AccountExists"
 BUSY = _OWN + "Busy"
 CERTIFICATE_EXISTS = _OWN + "CertificateExists"
 CHALLENGE_UNAVAILABLE = _OWN + "ChallengeUnavailable"
@@ -32,6 +33,7 @@ TERMS_NOT_AGREED = _OWN + "TermsNotAgreed"
 TIMED_OUT = _OWN + "TimedOut"
 UNAVAILABLE = _OWN + "Unavailable"
 UNREACHABLE = _OWN + "Unreachable"
+UNKNOWN_TO_CA = "org.acmed1.AcmeError.accountDoesNotExist"
 ALREADY_REVOKED = "org.acmed1.AcmeError.alreadyRevoked"
 
 # What a CA says is cut to this length (characters): it ends in a property and in the journal. An order has 100 names,
@@ -114,6 +116,10 @@ _TRANSLATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "NoSuchCertificate": (NO_SUCH_CERTIFICATE, lambda it: f"There is no certificate '{it['certificate']}'"),
     "NoSuchAccount": (NO_SUCH_ACCOUNT, lambda it: f"There is no account '{it['account']}' in the configuration"),
     "CertificateExists": (CERTIFICATE_EXISTS, lambda it: f"There is a certificate '{it['certificate']}' already"),
+    "AccountExists": (
+        ACCOUNT_EXISTS,
+        lambda it: f"Account '{it['account']}' has another key already, which is not overwritten: take another name",
+    ),
     "InvalidConfiguration": (INVALID_CONFIGURATION, lambda it: it["message"]),
     "NotIssued": (NOT_ISSUED, lambda it: f"Nothing is installed as '{it['certificate']}'"),
     "InvalidChain": (INSTALL_FAILED, lambda it: f"The CA's answer was refused, nothing was changed: {it['message']}"),

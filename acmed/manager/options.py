@@ -9,6 +9,7 @@ from typing import Any
 from acmed import hmackey
 from acmed.bus import DBusError, Variant
 from acmed.bus import errors as bus_errors
+from acmed.config import Account
 from acmed.config.certificates import MAX_NAMES
 from acmed.config.identifiers import covered
 from acmed.config.model import DIRECTORIES, ChallengeType, ExternalBinding, KeyType, origin
@@ -20,6 +21,7 @@ from acmed.names import Identifier, InvalidName, object_name
 _TYPES = {"s": "a string (s)", "as": "strings (as)", "b": "a boolean (b)", "u": "a number (u)"}
 _LONGEST_NAME = 1000  # characters, so that a long one costs nothing; a DNS name has 253 at most, in A-labels
 _LONGEST_PEM = 256 * 1024
+_LONGEST_KEY = 16 * 1024
 _LONGEST_LINE = 200  # characters
 
 
@@ -99,27 +101,26 @@ def binding(values: Mapping[str, Any]) -> ExternalBinding | None:
     return ExternalBinding(line("eab-key-id", values["eab-key-id"]), algorithm)
 
 
-def account_request(values: Mapping[str, Any], new: bool) -> AccountRequest:
-    """The options of AddAccount. new: there is no such account."""
-    if "directory" not in values:
+def account_request(values: Mapping[str, Any], known: Account | None) -> AccountRequest:
+    """The options of AddAccount. known: the account of that name, where there is one."""
+    if known is None and "directory" not in values:
         raise invalid("The option 'directory' is missing: a URL, or one of " + _listed(DIRECTORIES))
-    directory = DIRECTORIES.get(values["directory"], values["directory"])
-    try:
-        origin(directory)
-    except ValueError as error:
-        raise invalid(f"directory: {error}; write one, or one of {_listed(DIRECTORIES)}") from None
-    if not directory.isprintable():
-        raise invalid("directory: a URL has no control characters")
+    if known and known.key and not values.keys().isdisjoint({"key-type", "key"}):
+        raise invalid(f"The key of account '{known.name}' is {known.key}, so none is made for it, or imported")
+    is_there = "key" in values or (known is not None and known.key is not None)
     pem = values.get("ca-pem")
     if pem is not None and (len(pem) > _LONGEST_PEM or "-----BEGIN CERTIFICATE-----" not in pem):
         raise invalid("ca-pem: it is to be certificates in PEM, and no more than 256 KiB")
+    directory = _directory(values["directory"]) if "directory" in values else ""
+    if known and "key" in values and directory == known.directory:
+        directory = ""  # who brings a key along wants nothing changed
     return AccountRequest(
         directory,
-        contacts(values.get("contact", [])),
-        key_type(values.get("key-type", KeyType.ECDSA_P256)).value,
+        contacts(values.get("contact", known.contact if known else ())),
+        "" if is_there else key_type(values.get("key-type", KeyType.ECDSA_P256)).value,
         pem,
         agreed=values.get("agree-tos", False),
-        new=new,
+        new=known is None,
     )
 
 
@@ -132,12 +133,45 @@ def invalid(message: str) -> DBusError:
     return DBusError(bus_errors.INVALID_ARGS, message)
 
 
+def private_key(values: Mapping[str, Any]) -> str | None:
+    """The option of AddAccount for a key that is brought along; no message has any of it."""
+    key: str | None = values.get("key")
+    if key is None:
+        return None
+    if "key-type" in values:
+        raise invalid("The options 'key' and 'key-type' exclude each other")
+    if len(key) > _LONGEST_KEY or not key.lstrip().startswith("{"):
+        raise invalid("key: it is to be a private JWK (RFC 7517), and no more than 16 KiB")
+    return key
+
+
+def keys_owner(account: Account) -> DBusError:
+    """That a key is not acmed's to change."""
+    return DBusError(
+        bus_errors.NOT_SUPPORTED,
+        f"The key of account '{account.name}' is the administrator's, {account.key}: acmed gives new keys only to "
+        "accounts whose key it has made or imported",
+    )
+
+
 def unregistered(account: str) -> Failure:
     return Failure(errors.NO_SUCH_ACCOUNT, f"Account '{account}' is not registered with its CA yet: add it again")
 
 
 def unknown_service(wanted: str, known: Iterable[str]) -> DBusError:
     return invalid(f"There is no service '{wanted}'; the known ones are {_listed(sorted(known)) or 'none'}")
+
+
+def _directory(text: str) -> str:
+    """The URL of a CA's directory, from itself or a short name."""
+    directory = DIRECTORIES.get(text, text)
+    try:
+        origin(directory)
+    except ValueError as error:
+        raise invalid(f"directory: {error}; write one, or one of {_listed(DIRECTORIES)}") from None
+    if not directory.isprintable():
+        raise invalid("directory: a URL has no control characters")
+    return directory
 
 
 def _contact(text: str) -> str:

@@ -2,6 +2,7 @@
 """The way of a new account (RFC 8555 section 7.3)."""
 
 from dataclasses import replace
+from typing import Any
 
 from acmed import journal
 from acmed.bus import errors as bus_errors
@@ -15,8 +16,8 @@ _TIMEOUT = 300.0  # seconds
 
 
 async def register(job: Job, tools: Tools) -> None:
-    """Makes the account's key and has the CA know it. Raises Failure; TermsNotAgreed leaves no account where there was
-    none.
+    """Makes the account's key, where it is not there, and has the CA know it. Raises Failure; TermsNotAgreed leaves no
+    account where there was none.
     """
     wanted = job.record.account
     if wanted is None:
@@ -26,37 +27,56 @@ async def register(job: Job, tools: Tools) -> None:
         "NewAccount",
         job=job.id,
         account=job.name,
-        directory=wanted.directory,
+        directory=wanted.directory or None,
         contact=list(wanted.contact),
-        keyType=wanted.key_type,
+        keyType=wanted.key_type or None,
         caPem=wanted.ca_pem,
     )
     tools.catalogue.reload()
-    if not wanted.agreed:
-        await _refuse_terms(job, tools, wanted)
-    job.report("account", 40)
-    answer = await tools.daemons.client("Register", timeout=_TIMEOUT, job=job.id, account=job.name)
+    # A key that was elsewhere before may have an account already, and nobody has to agree to anything for that.
+    answer = None if wanted.key_type else await _find(job, tools)
+    if answer is None:
+        if not wanted.agreed:
+            await _refuse_terms(job, tools, wanted)
+        job.report("account", 40)
+        answer = await tools.daemons.client("Register", timeout=_TIMEOUT, job=job.id, account=job.name)
     job.commit()
     job.report("account", 80)
     await tools.daemons.priv("SetAccountUri", job=job.id, account=job.name, uri=answer["uri"])
     known = tools.catalogue.account(job.name)
-    status, terms = journal.printable(answer["status"]), journal.printable(answer["termsOfService"] or "")
-    tools.catalogue.save_account(job.name, replace(known, status=status, terms=terms))
+    status, terms = journal.printable(answer["status"]), journal.printable(answer.get("termsOfService") or "")
+    tools.catalogue.save_account(job.name, replace(known, status=status, terms=terms or known.terms))
     tools.catalogue.reload()
-    journal.notice("Account %s is %s at %s", job.name, status, wanted.directory)
+    journal.notice("Account %s is %s, %s", job.name, status, answer["uri"])
+
+
+async def _find(job: Job, tools: Tools) -> dict[str, Any] | None:
+    """The account that the CA knows by the key, or None."""
+    job.report("account", 20)
+    try:
+        return await tools.daemons.client("FindAccount", timeout=_TIMEOUT, job=job.id, account=job.name)
+    except Failure as failure:
+        if failure.name != errors.UNKNOWN_TO_CA:
+            raise
+    return None
 
 
 async def _refuse_terms(job: Job, tools: Tools, wanted: AccountRequest) -> None:
-    """Raises Failure TermsNotAgreed where the CA has terms, which nobody has agreed to."""
+    """Raises Failure TermsNotAgreed where the CA has terms, which nobody has agreed to, and where another account was
+    looked for than a new one.
+    """
     job.report("account", 30)
     directory = await tools.daemons.client("Directory", timeout=_TIMEOUT, job=job.id, account=job.name)
     terms = directory["termsOfService"]
-    if terms is None:
+    if terms is None and wanted.key_type:
         return
     account = tools.catalogue.configuration.accounts.get(job.name)
-    if wanted.new and account and account.uri is None:
+    is_imported = not wanted.key_type and account is not None and account.key is None
+    if (wanted.new or is_imported) and account and account.uri is None:
         await tools.daemons.priv("RetireAccount", job=job.id, account=job.name)
         tools.catalogue.reload()
-    raise Failure(
-        errors.TERMS_NOT_AGREED, f"The CA has terms of service, to which you are to agree (agree-tos): {terms}"
-    )
+    message = f"The CA has terms of service, to which you are to agree (agree-tos): {terms}"
+    if not wanted.key_type:
+        makes = f"if you agree to its terms of service (agree-tos): {terms}" if terms else "where agree-tos is given"
+        message = f"The CA knows no account by this key, and is asked for a new one only {makes}"
+    raise Failure(errors.TERMS_NOT_AGREED, message)

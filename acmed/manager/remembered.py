@@ -15,7 +15,7 @@ interface org.acmed.Remembered
 type Installed (stamp: string, fingerprint: string, serial_number: string, issuer: string,
   identifiers: []string, not_before: int, not_after: int)
 type Issuance (fingerprint: string, account: string, key_type: string, profile: string, must_staple: bool,
-  common_name: string, key_stamp: string, csr: string)
+  common_name: string, key_stamp: string, csr: string, key_usage: string, hash: string)
 type Window (fingerprint: string, cert_id: string, start: int, end: int, explanation: string, poll_at: int)
 type Told (failed: int, expiring: string, revoked: string)
 type Certificate (failures: int, error_name: string, error_message: string, error_time: int, retry_at: int,
@@ -35,7 +35,8 @@ LOST = "lost"
 class Issuance:
     """What the certificate of that fingerprint was ordered as. key_type: "" where the key is not acmed's. profile,
     common_name: "" for none. key_stamp: of the key that root provides. csr: SHA-256 (hexadecimal) of the one that came
-    from elsewhere.
+    from elsewhere. key_usage: words with commas between them. Those with a default were what that says before acmed
+    could do otherwise.
     """
 
     fingerprint: str
@@ -46,6 +47,8 @@ class Issuance:
     common_name: str
     key_stamp: str
     csr: str
+    key_usage: str = ""
+    hash: str = "sha256"
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class CertificateState:
     """Of one certificate. failures: attempts that failed in a row; retry_at: when the timer may try again.
 
     revoked: the fingerprint that was revoked; replace: the timer is to order another one. delivered: what each service
-    last got, by fingerprint; a service that has not got what is installed is owed it, however that came about.
+    last got (Status.deliveries); a service that has not got what is installed is owed it, however that came about.
     installed: what was read from cert.pem. account: the one that got it, as far as there is no issued. files: the stamp
     of all published files, as acmed knows them to be right, "" where it does not, LOST where they are to be ordered
     again. csr: SHA-256 (hexadecimal) of the CSR that was given last. unfinished: the account whose CA was asked to
@@ -128,6 +131,8 @@ class AccountState:
 def certificate(data: dict[str, Any]) -> CertificateState:
     """From JSON. Raises TypeMismatch or ValueError."""
     data = _completed(data, CertificateState())
+    if isinstance(data["issued"], dict):
+        data["issued"] = {"key_usage": Issuance.key_usage, "hash": Issuance.hash} | data["issued"]
     _SCHEMA.check(data, _SCHEMA.types["Certificate"])
     installed, issued, window = (data.pop(key) for key in ("installed", "issued", "window"))
     told = Told(**data.pop("told"))

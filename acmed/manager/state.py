@@ -32,8 +32,9 @@ DIRECTORY, WEBROOT, UPDATE, PUBLISH = "directory", "webroot", "update", "publish
 
 @dataclass(frozen=True)
 class AccountRequest:
-    """What AddAccount was asked for. ca_pem: certificates that authenticate the CA's HTTPS; public. agreed: to the CA's
-    terms of service. new: there was no such account before.
+    """What AddAccount was asked for. directory: empty for that of the configuration, with its CA file. ca_pem:
+    certificates that authenticate the CA's HTTPS; public. key_type: of a key that is to be made, empty where there is
+    one. agreed: to the CA's terms of service. new: there was no such account before.
     """
 
     directory: str

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """How a certificate is: its configuration, what is installed and what acmed remembers, taken together."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from acmed.config import Certificate
-from acmed.manager import renewal
+from acmed.manager import clock, renewal
 from acmed.manager.installed import Installed
 from acmed.manager.remembered import LOST, CertificateState, Issuance, Window
+from acmed.names import HOOK_OF, OWN_FILES
+
+_DIGITS = 16  # of a SHA-256
 
 
 class Work(StrEnum):
@@ -23,7 +28,7 @@ class Work(StrEnum):
 class Status:
     """configured is None where the certificate's file is broken; problem says why. unreadable: what is installed is out
     of reach (why), so that nothing is known about it. files: the stamp of the published files; key_stamp: of the key
-    that root provides. Both are "" where they are not known.
+    that root provides. Both are "" where they are not known. hooks: the services that have one.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Status:
     unreadable: str = ""
     files: str = ""
     key_stamp: str = ""
+    hooks: tuple[str, ...] = ()
 
     @property
     def identifiers(self) -> list[str]:
@@ -80,11 +86,23 @@ class Status:
         return self.installed.fingerprint if self.installed else ""
 
     @property
-    def undelivered(self) -> dict[str, str]:
-        """The services that have not got what is installed, and the error of the last attempt, which may be empty."""
+    def deliveries(self) -> dict[str, str]:
+        """Who is to have what is installed: OWN_FILES where the certificate's own file asks for any, or did so before;
+        services, and their hooks. What each has then is the fingerprint, of OWN_FILES with what stands for the wish.
+        """
         if not self.configured or not self.installed:
             return {}
-        owed = [name for name in self.configured.services if self.state.delivered.get(name) != self.fingerprint]
+        hooks = [f"{HOOK_OF}{name}" for name in self.hooks]
+        services = dict.fromkeys([*self.configured.services, *hooks], self.fingerprint)
+        own = _own_files(self.configured)
+        if own or " " in self.state.delivered.get(OWN_FILES, ""):
+            return {OWN_FILES: f"{self.fingerprint} {own}".rstrip(), **services}
+        return services
+
+    @property
+    def undelivered(self) -> dict[str, str]:
+        """The services that have not got what is installed, and the error of the last attempt, which may be empty."""
+        owed = [name for name, wanted in self.deliveries.items() if self.state.delivered.get(name) != wanted]
         return {name: self.state.delivery_errors.get(name, "") for name in owed}
 
     @property
@@ -135,12 +153,17 @@ class Status:
         late = bool(self.window and self.window.start and now >= self.window.end)
         return now >= renewal.endangered_at(self.installed, self._before) or (late and bool(self.state.failures))
 
-    def is_due(self, now: int) -> bool:
-        """Whether a new certificate is wanted: none is there, its time has come, or it is not what is configured."""
+    def is_due(self, now: int, min_days: int | None = None) -> bool:
+        """Whether a new certificate is wanted: none is there, its time has come, or it is not what is configured.
+
+        min_days: its time has come when it has no more days left than these, whatever configuration and CA say.
+        """
         if self.unreadable:
             return False
-        missing = not self.installed or self.revoked or self.state.files == LOST
-        return missing or now >= self.renew_at or bool(self.differences)
+        if not self.installed or self.revoked or self.state.files == LOST:
+            return True
+        renew_at = self.renew_at if min_days is None else self.installed.not_after - min_days * clock.DAY
+        return now >= renew_at or bool(self.differences)
 
     def work(self, now: int, restore: bool = True) -> Work | None:
         """What the timer has to do now; restore: that has not been tried yet."""
@@ -185,6 +208,8 @@ class Status:
             ("profile", issued.profile, wanted.profile),
             ("must-staple", issued.must_staple, wanted.must_staple),
             ("common-name", issued.common_name, wanted.common_name),
+            ("key-usage", issued.key_usage, wanted.key_usage),
+            ("hash", issued.hash, wanted.hash),
             ("csr", issued.csr, wanted.csr),
         ):
             if one != other:
@@ -192,6 +217,13 @@ class Status:
         # A key that acmed cannot look at, and one of which it did not know before, are as they were.
         if issued.key_stamp and wanted.key_stamp and issued.key_stamp != wanted.key_stamp:
             yield "key-file"
+
+
+def _own_files(configured: Certificate) -> str:
+    """What tells one wish for files, owner, group and mode from another; empty where there is none."""
+    files = {kind: str(path) for kind, path in configured.files.items()}
+    wish = (files, configured.owner, configured.group, configured.mode)
+    return hashlib.sha256(json.dumps(wish).encode()).hexdigest()[:_DIGITS] if any(wish) else ""
 
 
 def why_no_new_key(configured: Certificate) -> str:
@@ -215,4 +247,6 @@ def issuance(configured: Certificate, fingerprint: str, account: str, key_stamp:
         common_name=configured.common_name or configured.subject or "",
         key_stamp=key_stamp,
         csr=csr if configured.csr else "",
+        key_usage=",".join(configured.key_usage),
+        hash=configured.hash.value,
     )

@@ -24,19 +24,23 @@ _DIRECTORY_MODE = 0o755
 
 @dataclass(frozen=True)
 class Wish:
-    """An account as its creator wants it, checked. ca: PEM, None for the system's CAs."""
+    """An account as its creator wants it, checked. directory: None for what the configuration has, with its CA file.
+    key_type: of a key that is to be made, None where it is there. ca: PEM, None for the system's CAs.
+    """
 
     name: str
-    directory: str
+    directory: str | None
     contact: tuple[str, ...]
-    key_type: KeyType
+    key_type: KeyType | None
     ca: str | None
 
 
-def checked(name: str, directory: str, contact: list[str], key_type: str, ca_pem: str | None) -> Wish:
+def checked(name: str, directory: str | None, contact: list[str], key_type: str | None, ca_pem: str | None) -> Wish:
     """Raises InvalidConfiguration. directory is a URL, or a short name of DIRECTORIES."""
     ca = None if ca_pem is None else _rebuilt(ca_pem)
-    return Wish(name, checked_directory(directory), checked_contact(contact), checked_key_type(key_type), ca)
+    url = None if directory is None else checked_directory(directory)
+    kind = None if key_type is None else checked_key_type(key_type)
+    return Wish(name, url, checked_contact(contact), kind, ca)
 
 
 def checked_directory(directory: str) -> str:
@@ -64,20 +68,29 @@ def checked_key_type(key_type: str) -> KeyType:
 
 
 def create(places: Places, wish: Wish) -> Account:
-    """Seals a new key, unless the account has one, and writes its configuration. Raises InvalidConfiguration,
-    KeyUnavailable or OSError; then the configuration is as it was.
+    """Seals a new key, unless the account has one, and writes its configuration. Raises NoSuchAccount,
+    InvalidConfiguration, KeyUnavailable or OSError; then the configuration is as it was.
     """
-    check_directory(places, wish.name, wish.directory)
+    existing = places.configuration().accounts.get(wish.name)
+    if wish.directory is None:
+        existing = lookup.account(places.configuration(), wish.name)
+    else:
+        check_directory(places, wish.name, wish.directory)
     path, ca_file = places.account_file(wish.name), places.ca_file(wish.name)
     with files.kept_on_error(path), files.kept_on_error(ca_file):
         if wish.ca is not None:
             files.make_directory(ca_file.parent, _DIRECTORY_MODE)
             files.replace(ca_file, wish.ca.encode(), files.PUBLIC)
-        has_key = (places.credentials / wish.name).exists()
-        account = account_file.write(places, wish.name, _wished(places, wish, keeps_uri=has_key))
-        if not has_key:
-            _seal_new_key(places, wish)
-    if wish.ca is None:
+        if existing and existing.key:
+            account = _keyed(places, wish, existing)
+        else:
+            has_key = (places.credentials / wish.name).exists()
+            if not has_key and wish.key_type is None:
+                raise refusal("KeyUnavailable", account=wish.name, reason="it is not there any more")
+            account = account_file.write(places, wish.name, _wished(places, wish, existing, keeps_uri=has_key))
+            if wish.key_type and not has_key:
+                _seal_new_key(places, wish.name, wish.key_type)
+    if account.ca_file != ca_file:
         ca_file.unlink(missing_ok=True)
     bindings.forget_note(places, wish.name)
     return account
@@ -96,6 +109,12 @@ def registered(places: Places, name: str) -> Account:
     if account.uri is None:
         raise _invalid(f"account {name!r} is not registered at {account.directory}; run: acmectl account add {name}")
     return account
+
+
+def check_key_is_ours(account: Account) -> None:
+    """Raises InvalidConfiguration where the configuration says where the key is, and so it is not ours to change."""
+    if account.key:
+        raise _invalid(f"the key of account {account.name!r} is {account.key}, which acmed does not change")
 
 
 def set_uri(places: Places, account: Account, uri: str) -> bool:
@@ -142,22 +161,35 @@ def _rebuilt(ca_pem: str) -> str:
     return "".join(map(pem.encode, blocks))
 
 
-def _wished(places: Places, wish: Wish, keeps_uri: bool) -> Table:
+def _keyed(places: Places, wish: Wish, existing: Account) -> Account:
+    """Writes the configuration of an account whose key is not ours. It is root's own, so what it says already is not
+    written again: root would change it there to no effect.
+    """
+    before = account_file.read(places, wish.name)
+    table = _wished(places, wish, existing, keeps_uri=True)
+    said = {"directory": existing.directory, "contact": list(existing.contact)}
+    table = {key: value for key, value in table.items() if key in before or value != said.get(key)}
+    return existing if table == before else account_file.write(places, wish.name, table)
+
+
+def _wished(places: Places, wish: Wish, existing: Account | None, keeps_uri: bool) -> Table:
     """The table with what stays of the one that is there. A new key has no URL at the CA yet."""
-    table: Table = {"directory": wish.directory, "contact": list(wish.contact)}
+    directory = existing.directory if existing else wish.directory
+    table: Table = {"directory": directory, "contact": list(wish.contact)}
     if wish.ca is not None:
         table["ca-file"] = str(places.ca_file(wish.name))
-    table |= bindings.noted(places, wish.name, wish.directory)
-    leaves = {"directory", "contact", "ca-file", *table} | (set() if keeps_uri else {"uri"})
+    table |= bindings.noted(places, wish.name, directory or "")
+    leaves = {"directory", "contact", *table} | (set() if keeps_uri else {"uri"})
+    leaves |= set() if wish.directory is None else {"ca-file"}
     before = account_file.read(places, wish.name)
     return table | {key: value for key, value in before.items() if key not in leaves}
 
 
-def _seal_new_key(places: Places, wish: Wish) -> None:
-    key = keys.to_pem(keys.generate(wish.key_type))
-    with seal.errors(wish.name):
-        seal.seal(seal.ACCOUNT, wish.name, key, places.credentials / wish.name)
-    journal.notice("Made the key of account %s (%s)", wish.name, wish.key_type.value, account=wish.name)
+def _seal_new_key(places: Places, account: str, key_type: KeyType) -> None:
+    key = keys.to_pem(keys.generate(key_type))
+    with seal.errors(account):
+        seal.seal(seal.ACCOUNT, account, key, places.credentials / account)
+    journal.notice("Made the key of account %s (%s)", account, key_type.value, account=account)
 
 
 def _invalid(message: str) -> Exception:

@@ -5,12 +5,11 @@ The rest of what the CA gave, the key id and the algorithm, is noted until the a
 one directory, so that the HMAC key of one CA is never used at another.
 """
 
-import base64
 import json
 import re
 from dataclasses import dataclass, field
 
-from acmed import hmackey, journal
+from acmed import base64url, hmackey, journal
 from acmed.hmackey import UnusableHmacKey
 from acmed.privd import files, seal
 from acmed.privd.account_file import Table
@@ -48,7 +47,7 @@ def checked(directory: str, key_id: str, hmac_key: str, algorithm: str) -> Wish:
 
 def seal_binding(places: Places, account: str, wish: Wish) -> None:
     """Seals the HMAC key, and notes the rest. Raises KeyUnavailable or OSError."""
-    content = base64.urlsafe_b64encode(wish.key).rstrip(b"=")
+    content = base64url.encode(wish.key).encode()
     note = {"directory": wish.directory, "eab-key-id": wish.key_id, "eab-algorithm": wish.algorithm}
     path = places.binding_note(account)
     files.make_directory(path.parent, _DIRECTORY_MODE)

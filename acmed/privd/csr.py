@@ -8,10 +8,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmed.config import Certificate
+from acmed.config.model import KEY_USAGES, Hash
 from acmed.names import Identifier
 from acmed.privd.keys import PrivateKey
 
 _MUST_STAPLE = x509.TLSFeature([x509.TLSFeatureType.status_request])  # RFC 7633
+_HASHES: dict[Hash, type[hashes.HashAlgorithm]] = {
+    Hash.SHA256: hashes.SHA256,
+    Hash.SHA384: hashes.SHA384,
+    Hash.SHA512: hashes.SHA512,
+}
 
 
 def signing_request(key: PrivateKey, certificate: Certificate) -> bytes:
@@ -25,7 +31,10 @@ def signing_request(key: PrivateKey, certificate: Certificate) -> bytes:
     builder = builder.add_extension(names, critical=False)
     if certificate.must_staple:
         builder = builder.add_extension(_MUST_STAPLE, critical=False)
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    if certificate.key_usage:
+        usage = x509.KeyUsage(*(word in certificate.key_usage for word in KEY_USAGES))
+        builder = builder.add_extension(usage, critical=True)  # RFC 5280 section 4.2.1.3
+    return builder.sign(key, _HASHES[certificate.hash]()).public_bytes(Encoding.DER)
 
 
 def _subject(certificate: Certificate) -> x509.Name:

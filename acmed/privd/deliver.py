@@ -1,41 +1,26 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Brings an installed set to a service: its own copies of the files, then a reload or restart of its units."""
+"""Brings an installed set to where it is used: to a service, and to what the certificate's own file asks for."""
 
 import asyncio
-import errno
-from pathlib import Path
 
 from acmed import journal
-from acmed.bus import BusLost, DBusError
 from acmed.config import Certificate, Configuration, Service
-from acmed.config.model import Action
-from acmed.privd import files, ownership, pid1, sets
-from acmed.privd.pid1 import Pid1
+from acmed.config.schema import SECRET_FILES
+from acmed.names import HOOK_OF, OWN_FILES
+from acmed.privd import copies, files, ownership, sets, telling
 from acmed.privd.places import Places
-from acmed.privd.refusal import explained
 from acmed.varlink import VarlinkError
-
-_JOB_TIMEOUT = 120.0  # seconds; a unit's own TimeoutStartSec= is 90 unless it says otherwise
-
-# ReloadOrTryRestartUnit does not start what was stopped between our look at it and the job.
-_METHODS = {Action.RELOAD: "ReloadOrTryRestartUnit", Action.RESTART: "TryRestartUnit"}
-_RUNNING = ("active", "activating", "reloading")
-
-_READ_ONLY = (
-    "acme-privd may not write there. Run: systemctl edit acme-privd.service, and add:"
-    " [Service] ReadWritePaths={directory} (then: systemctl try-restart acme-privd.service)"
-)
-_DENIED = "the directory must belong to root: acme-privd has no right to pass by its mode"
 
 
 async def deliver(
-    places: Places, configuration: Configuration, certificate: Certificate, current: sets.Set, service_names: list[str]
+    places: Places, configuration: Configuration, certificate: Certificate, current: sets.Set, names: list[str]
 ) -> list[dict[str, str]]:
     """One delivery (service, error) for each name. What fails for one does not stop the others."""
     content = await asyncio.to_thread(sets.content, places, certificate.name, current)
+    delivery = _Delivery(places, configuration, certificate, current, content)
     answers = []
-    for name in service_names:
-        error = await _deliver(places, configuration, certificate, current, content, name)
+    for name in names:
+        error = await delivery.to(name)
         if error:
             journal.warning("Delivery of %s to %s failed: %s", certificate.name, name, error, service=name)
         else:
@@ -44,80 +29,76 @@ async def deliver(
     return answers
 
 
-async def _deliver(
-    places: Places,
-    configuration: Configuration,
-    certificate: Certificate,
-    current: sets.Set,
-    content: sets.Content,
-    name: str,
-) -> str:
-    """What went wrong, or an empty string."""
-    if name not in configuration.services:
-        known = ", ".join(sorted(configuration.services)) or "none"
-        return f"there is no [service.{name}]; known services: {known}"
-    if name not in certificate.services:
-        return f"it is not among the services of {certificate.path}"
-    service = configuration.services[name]
-    if content.privkey is None and (problem := ownership.keyless_problem(service)):
-        return problem
-    try:
-        if service.group is not None:
-            access = ownership.key_access(configuration.services[one] for one in certificate.services)
-            sets.grant(places, certificate.name, current, access)
-        await asyncio.to_thread(_copy, certificate.name, service, content)
-    except OSError as error:
-        return _copy_error(error)
-    except VarlinkError as error:
-        return str(error.parameters.get("message", error))
-    return await _reload(service)
+class _Delivery:
+    """Of one set; each method answers with what went wrong, or an empty string, or raises OSError or a refusal."""
 
+    def __init__(
+        self,
+        places: Places,
+        configuration: Configuration,
+        certificate: Certificate,
+        current: sets.Set,
+        content: sets.Content,
+    ) -> None:
+        self._places = places
+        self._configuration = configuration
+        self._certificate = certificate
+        self._current = current
+        self._content = content
+        self._failed: set[str] = set()
 
-def _copy(name: str, service: Service, content: sets.Content) -> None:
-    for kind, pattern in service.files.items():
-        access = ownership.service_access(service) if kind in sets.SECRET else files.PUBLIC
-        target, data = Path(pattern.replace("{name}", name)), content.file(kind)
+    async def to(self, name: str) -> str:
+        """Without an exception."""
         try:
-            with files.reached(target.parent) as directory:
-                files.replace(directory / target.name, data, access)
-        except OSError as error:
-            error.filename = str(target) if error.errno != errno.ELOOP else error.filename
-            raise
+            error = await self._to(name)
+        except OSError as failure:
+            error = copies.problem(failure)
+        except VarlinkError as failure:
+            error = str(failure.parameters.get("message", failure))
+        if error:
+            self._failed.add(name)
+        return error
 
+    async def _to(self, name: str) -> str:
+        if name == OWN_FILES:
+            return await self._own()
+        service = name.removeprefix(HOOK_OF)
+        if service not in self._configuration.services:
+            known = ", ".join(sorted(self._configuration.services)) or "none"
+            return f"there is no [service.{service}]; known services: {known}"
+        if service not in self._certificate.services:
+            return f"it is not among the services of {self._certificate.path}"
+        if name == service:
+            return await self._service(self._configuration.services[service])
+        return await self._hook(self._configuration.services[service])
 
-def _copy_error(error: OSError) -> str:
-    directory = str(Path(error.filename).parent) if error.filename else ""
-    if error.errno == errno.EROFS:
-        return f"{explained(error)}: {_READ_ONLY.format(directory=directory)}"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{explained(error)}: {_DENIED}"
-    return explained(error)
-
-
-async def _reload(service: Service) -> str:
-    if not service.units:
+    async def _own(self) -> str:
+        """To the certificate's own copies, and to whom its own file gives the key."""
+        configuration, certificate = self._configuration, self._certificate
+        self._grant()
+        access = {kind: ownership.own_access(configuration, certificate, kind) for kind in certificate.files}
+        await asyncio.to_thread(copies.write, certificate.files, self._content, access.__getitem__)
         return ""
-    errors = []
-    try:
-        async with pid1.connected() as manager:
-            for unit in service.units:
-                if error := await _reload_unit(manager, unit, service.action):
-                    errors.append(error)
-    except (BusLost, DBusError) as error:
-        errors.append(f"PID 1 cannot be asked: {error}")
-    return "; ".join(errors)
 
+    async def _service(self, service: Service) -> str:
+        if self._content.privkey is None and (problem := ownership.keyless_problem(service)):
+            return problem
+        if service.group is not None:
+            self._grant()
+        access = ownership.service_access(service)
+        await asyncio.to_thread(
+            copies.write,
+            service.targets(self._certificate.name),
+            self._content,
+            lambda kind: access if kind in SECRET_FILES else files.PUBLIC,
+        )
+        return await telling.reload(service)
 
-async def _reload_unit(manager: Pid1, unit: str, action: Action) -> str:
-    """Reloads a unit that runs; one that does not will read the new files when it starts."""
-    try:
-        state = await manager.state(unit)
-        if state not in _RUNNING:
-            journal.info("%s is %s: nothing to %s", unit, state or "not installed", action.value)
-            return ""
-        result = await manager.job(_METHODS[action], unit, "replace", timeout=_JOB_TIMEOUT)
-    except TimeoutError:
-        result = f"not done after {_JOB_TIMEOUT:g} s"
-    except DBusError as error:
-        result = error.message
-    return "" if result == pid1.DONE else f"{action.value} of {unit}: {result}; see: journalctl -u {unit}"
+    async def _hook(self, service: Service) -> str:
+        if service.name in self._failed:
+            return f"it is run when {service.name} has got the certificate"
+        return await telling.run_hook(self._places, self._certificate, service, self._content)
+
+    def _grant(self) -> None:
+        access = ownership.key_access(self._configuration, self._certificate)
+        sets.grant(self._places, self._certificate.name, self._current, self._content, access)

@@ -17,10 +17,17 @@ _MAX_LINKS = 40  # as the kernel's, path_resolution(7)
 
 @dataclass(frozen=True)
 class Access:
-    """A file's group (numeric) and mode. The owner is root, who is us."""
+    """A file's group and owner (numeric), and mode."""
 
     group: int = -1  # unchanged: ours
     mode: int = 0o600
+    owner: int = -1  # unchanged: root, who is us
+
+    def is_of(self, status: os.stat_result) -> bool:
+        """Whether a file has it."""
+        group = os.getegid() if self.group == -1 else self.group
+        owner = os.geteuid() if self.owner == -1 else self.owner
+        return (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (owner, group, self.mode)
 
 
 PRIVATE = Access()
@@ -30,7 +37,8 @@ PUBLIC = Access(mode=0o644)
 def create(path: Path, content: bytes, access: Access) -> None:
     """Writes a new file to the disk. Raises OSError, FileExistsError where there is one.
 
-    Nobody else can open it before it has its group and mode; UMask= has no say in them.
+    Nobody else can open it before it has its group and mode; UMask= has no say in them. The owner comes last, as the
+    mode is only the owner's to change; so nobody has more than in the end at any time.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -39,23 +47,9 @@ def create(path: Path, content: bytes, access: Access) -> None:
         if access.group != -1:
             os.fchown(descriptor, -1, access.group)
         os.fchmod(descriptor, access.mode)
+        if access.owner != -1:
+            os.fchown(descriptor, access.owner, -1)
         os.fsync(descriptor)
-
-
-def grant(path: Path, access: Access) -> None:
-    """Gives a file of ours its group and mode, unless it has them. In between, nobody has more than before or after;
-    so a service may not read it for a moment. Raises OSError.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if (status.st_gid, stat.S_IMODE(status.st_mode)) == (access.group, access.mode):
-            return
-        os.fchmod(descriptor, PRIVATE.mode)
-        os.fchown(descriptor, -1, access.group)
-        os.fchmod(descriptor, access.mode)
-    finally:
-        os.close(descriptor)
 
 
 def replace(path: Path, content: bytes, access: Access) -> None:

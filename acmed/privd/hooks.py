@@ -37,6 +37,9 @@ _HOOK: Properties = {
     "InaccessiblePaths": Variant("as", ["-/var/lib/acme", "-/dev/shm"]),
 }
 
+# For who is told of a certificate: what is public of it. The keys are of other users, and so not to be read.
+SEES_CERTIFICATES: Properties = {"InaccessiblePaths": Variant("as", ["-/dev/shm"])}
+
 # Root, for the zone files of whatever server and its control socket; but nothing of acmed's, and no configuration.
 _CAP_CHOWN, _CAP_DAC_OVERRIDE, _CAP_FOWNER = 0, 1, 3
 _KEYS = (
@@ -62,14 +65,21 @@ _RELOAD: Properties = {
 
 
 async def hook(
-    places: Places, manager: Pid1, name: str, verb: str, environment: Mapping[str, str], timeout: int
+    places: Places,
+    manager: Pid1,
+    name: str,
+    verb: str,
+    environment: Mapping[str, str],
+    timeout: int,
+    more: Properties | None = None,
 ) -> None:
     """Runs `/etc/acmed/hooks.d/NAME VERB` with the environment. What root has sealed for the hook is its credential
-    "hook". timeout: seconds. Raises HookFailed, DBusError, BusLost or TimeoutError.
+    "hook". timeout: seconds. more: what its sandbox has besides, or otherwise. Raises HookFailed, DBusError, BusLost or
+    TimeoutError.
     """
     path = places.etc / paths.HOOKS.name / name
     check(path)
-    sandbox = dict(_HOOK)
+    sandbox = {**_HOOK, **(more or {})}
     sealed = paths.HOOK_CREDENTIALS / name
     if sealed.exists():
         sandbox["LoadCredentialEncrypted"] = Variant("a(ss)", [[_CREDENTIAL, str(sealed)]])

@@ -23,7 +23,7 @@ def install(
     changes nothing.
     """
     name = certificate.name
-    access = ownership.key_access(configuration.services[service] for service in certificate.services)
+    access = ownership.key_access(configuration, certificate)
     blocks = [pem.encode(der).encode() for der in new.certificates]
     data = sets.Content(material.private_key, blocks[0], b"".join(blocks[1:]))
     account = configuration.accounts.get(material.request.account)

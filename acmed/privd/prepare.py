@@ -59,6 +59,8 @@ def _terms(certificate: Certificate, key: keys.PrivateKey | None, csr: Elsewhere
         subject=certificate.subject,
         profile=certificate.profile,
         validity_days=certificate.validity_days,
+        key_usage=certificate.key_usage,
+        hash=certificate.hash.value,
     )
     if csr:
         return replace(
@@ -141,6 +143,8 @@ def _request(identifiers: tuple[Identifier, ...], public_key: str, der: bytes, t
         profile=terms.profile,
         validity_days=terms.validity_days,
         not_after=_not_after(terms.validity_days),
+        key_usage=terms.key_usage,
+        hash=terms.hash,
     )
 
 

@@ -33,6 +33,8 @@ class Terms:
     subject: str | None = None
     profile: str | None = None
     validity_days: int | None = None
+    key_usage: tuple[str, ...] = ()
+    hash: str = "sha256"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Request:
     profile: str | None = None
     validity_days: int | None = None
     not_after: str | None = None
+    key_usage: tuple[str, ...] = ()
+    hash: str = "sha256"
 
     @property
     def terms(self) -> Terms:
@@ -74,6 +78,8 @@ class Request:
             self.subject,
             self.profile,
             self.validity_days,
+            self.key_usage,
+            self.hash,
         )
 
     @property
@@ -153,6 +159,7 @@ def _parse(text: bytes) -> Request:
     content = json.loads(text)
     content["identifiers"] = tuple(Identifier(**identifier) for identifier in content["identifiers"])
     content["accounts"] = tuple(content.get("accounts", ()))
+    content["key_usage"] = tuple(content.get("key_usage", ()))
     content["origin"] = Origin(content.get("origin", Origin.GENERATED))
     return Request(**content)
 

@@ -20,7 +20,7 @@ def restore(places: Places, configuration: Configuration, certificate: Certifica
     still the right one; InvalidConfiguration: there is no such group; or OSError.
     """
     name = certificate.name
-    access = ownership.key_access(configuration.services[service] for service in certificate.services)
+    access = ownership.key_access(configuration, certificate)
     kept = _kept(places, name)
     data = _whole(places, name, kept) if kept else None
     if kept is None or data is None or _is_replaced(certificate, kept):
@@ -81,24 +81,28 @@ def _wrong(places: Places, name: str, one: sets.Set, data: sets.Content, access:
     directory = sets.published(places, name)
     if directory is None or directory.is_symlink() or sets.current_id(places, name) != one.id:
         return list(data.kinds)
-    return [kind for kind in data.kinds if not _is_right(directory / f"{kind}.pem", data.file(kind), kind, access)]
+    switched = (places.certificates / name).lstat().st_ctime_ns
+    wrong = [kind for kind in data.kinds if not _says(directory / f"{kind}.pem", data.file(kind), switched)]
+    key = directory / "privkey.pem"
+    if "privkey" in data.kinds and "privkey" not in wrong and not access.is_of(key.lstat()):
+        wrong.insert(0, "privkey")
+    return wrong
 
 
-def _is_right(path: Path, content: bytes, kind: str, access: files.Access) -> bool:
+def _says(path: Path, content: bytes, switched: int) -> bool:
+    """Whether a file has this content. switched: when it was published, in nanoseconds since the epoch."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        status = os.fstat(descriptor)
+        status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
             return False
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            if file.read(len(content) + 1) != content:
-                return False
-    finally:
-        os.close(descriptor)
-    if kind != "privkey":
-        return True
-    group = os.getegid() if access.group == files.PRIVATE.group else access.group
-    return (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (os.geteuid(), group, access.mode)
+        if status.st_uid != os.geteuid():
+            # That of another owner is not ours to read: it is as it was while nothing has touched it since.
+            return status.st_size == len(content) and status.st_ctime_ns <= switched
+        with open(path, "rb", opener=_open) as file:
+            return file.read(len(content) + 1) == content
+    except OSError:
+        return False
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

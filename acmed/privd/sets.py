@@ -77,9 +77,6 @@ class Content:
         return parts[kind]
 
 
-SECRET = ("privkey", "combined")
-
-
 def current(places: Places, name: str) -> Set | None:
     """The set that /var/lib/acme/NAME points to, or None where nothing is installed. Raises OSError."""
     identifier = current_id(places, name)
@@ -161,10 +158,13 @@ def publish(places: Places, name: str, one: Set, data: Content, key_access: file
     files.sync_directory(places.certificates)
 
 
-def grant(places: Places, name: str, one: Set, key_access: files.Access) -> None:
-    """Lets a service that came later read the published key. Raises OSError."""
-    if one.origin is not Origin.ELSEWHERE:
-        files.grant(places.certificates / name / "privkey.pem", key_access)
+def grant(places: Places, name: str, one: Set, data: Content, key_access: files.Access) -> None:
+    """Lets those read the published key who are to read it now, by another switch unless they may already: none of them
+    is without it for a moment. Raises OSError.
+    """
+    if data.privkey is not None and not key_access.is_of((places.certificates / name / "privkey.pem").lstat()):
+        publish(places, name, one, data, key_access)
+        tidy(places, name, one)
 
 
 def tidy(places: Places, name: str, one: Set) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from acmed import journal, varlink
 from acmed.config.certificates import MAX_NAMES
 from acmed.names import Identifier, InvalidName
+from acmed.privd.anchors import Anchors
 from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
 from acmed.privd.request import Request
@@ -26,6 +27,7 @@ MAX_CSR = 64 * 1024  # bytes
 _MAX_CERTIFICATES = 10
 _LONGEST_ISSUER = 1000
 _TIMEOUT = 15.0  # seconds
+_UNTRUSTED = "org.acmed.Verify.Untrusted"
 _BASE64URL = "[A-Za-z0-9_-]{1,100}"
 
 
@@ -61,8 +63,10 @@ async def warm(places: Places) -> None:
     await _client(places).warm()
 
 
-async def verify(places: Places, name: str, pending: Request, chain: str) -> Verified:
-    """Has a chain parsed and held against the request. Raises InvalidChain or InstallFailed."""
+async def verify(places: Places, name: str, pending: Request, chain: str, anchors: Anchors | None = None) -> Verified:
+    """Has a chain parsed and held against the request. Raises InvalidChain, or InstallFailed, also where it leads to no
+    anchor: that may be put right, and then the same chain will do.
+    """
     if len(chain) > MAX_CHAIN:
         message = f"it has {len(chain)} bytes; allowed are {MAX_CHAIN}"
         raise refusal("InvalidChain", certificate=name, message=message)
@@ -76,8 +80,11 @@ async def verify(places: Places, name: str, pending: Request, chain: str) -> Ver
                 publicKey=pending.public_key,
                 identifiers=identifiers,
                 mustStaple=pending.must_staple,
+                trustAnchors=list(anchors.certificates) if anchors else None,
             )
         except VarlinkError as error:
+            if anchors and error.name == _UNTRUSTED:
+                raise refusal("InstallFailed", certificate=name, message=_untrusted(name, anchors, error)) from error
             raise refusal("InvalidChain", certificate=name, message=_message(error)) from error
         return _verified(answer)
 
@@ -90,6 +97,14 @@ async def read_request(places: Places, name: str, der: bytes) -> Wanted:
         except VarlinkError as error:
             raise refusal("InvalidConfiguration", message=f"the CSR for {name} {_message(error)}") from error
         return _wanted(answer)
+
+
+def _untrusted(name: str, anchors: Anchors, error: VarlinkError) -> str:
+    return (
+        f"what the CA issued is not installed: its chain leads to no certificate in {anchors.path} ('trust-anchors'): "
+        f"{_message(error)}. To do: put the CA's certificate into that file, or have another chain by "
+        f"'preferred-chain'; then run 'acmectl renew {name}'. What was issued is kept, and not ordered again"
+    )
 
 
 def _client(places: Places) -> varlink.Client:

@@ -10,6 +10,7 @@ from pathlib import Path
 from acmed import config, daemon, journal, varlink
 from acmed.config import Account
 from acmed.config.keysource import Kind
+from acmed.store.accounts import Accounts
 from acmed.store.opened import OpenedKey
 from acmed.store.service import StoreService
 
@@ -21,21 +22,31 @@ def main() -> None:
     kind = Kind(sys.argv[1])
     configuration = config.load().configuration
     journal.setup(f"acme-store-{kind}", configuration.log_level(f"acme-store-{kind}"))
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if not credentials:
-        raise SystemExit(f"CREDENTIALS_DIRECTORY is not set: this program is started by acme-store-{kind}.service.")
+    credentials = Path(os.environ.get("CREDENTIALS_DIRECTORY", os.devnull))  # unix: has none
     # Only this kind's libraries are loaded, and only its unit's sandbox allows what they do.
     opener = importlib.import_module(f"acmed.store.{kind}")
 
     async def open_key(account: Account) -> OpenedKey:
-        opened: OpenedKey = await opener.open_key(account, Path(credentials))
+        opened: OpenedKey = await opener.open_key(account, credentials)
         return opened
 
-    asyncio.run(_run(StoreService(kind, configuration.accounts, open_key)))
+    asyncio.run(_run(StoreService(kind, Accounts(), open_key)))
 
 
-async def _run(service: StoreService) -> None:
+class _Socket(varlink.Service):
+    """Not idle while the store is needed."""
+
+    def __init__(self, store: StoreService) -> None:
+        super().__init__(varlink.load("org.acmed.Store"), store)
+        self._store = store
+
+    @property
+    def busy(self) -> bool:
+        return super().busy or self._store.needed
+
+
+async def _run(store: StoreService) -> None:
     try:
-        await daemon.serve({"store": varlink.Service(varlink.load("org.acmed.Store"), service)}, _IDLE)
+        await daemon.serve({"store": _Socket(store)}, _IDLE)
     finally:
-        await service.close()
+        await store.close()

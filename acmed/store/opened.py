@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A key that a store has opened, and what keeps it from that."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
 from acmed.keyd.keys import Key
-
-
-class Unavailable(Exception):
-    """The key cannot be used now; the message says why and what to do, and has no secret in it."""
 
 
 class OpenedKey(Protocol):
@@ -31,6 +28,18 @@ class OpenedKey(Protocol):
 
     async def close(self) -> None:
         """Gives up what it holds."""
+
+
+class Unavailable(Exception):
+    """The key cannot be used now; the message says why and what to do, and has no secret in it."""
+
+
+class Waiting(Unavailable):
+    """It cannot be used before somebody has done something. opening ends when that was done, or raises Unavailable."""
+
+    def __init__(self, message: str, opening: "asyncio.Task[OpenedKey]") -> None:
+        super().__init__(message)
+        self.opening = opening
 
 
 @dataclass(frozen=True)

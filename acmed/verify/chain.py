@@ -1,31 +1,30 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Is this chain what was ordered? A pure function over the bytes that a CA sent.
 
-It does not ask whether the CA is trusted: that is for the TLS connection to the CA's directory, and for the
-service's clients. It asks whether what is installed would work, and is what root asked for.
+It asks whether what is installed would work, and is what root asked for. Whether the CA is trusted, it asks where root
+says by which certificates; else that is for the TLS connection to the CA's directory, and for the service's clients.
 """
 
-import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from acmed import journal, pem
+from acmed.certid import certificate_id
 from acmed.names import Identifier
-from acmed.verify import extensions, signature
+from acmed.verify import anchors, extensions, links
+from acmed.verify.links import InvalidChain
 
 MAX_CERTIFICATES = 10
 MAX_CERTIFICATE_BYTES = 16 * 1024
 MAX_CHAIN_BYTES = 64 * 1024
 
-_CLOCK_SKEW = timedelta(minutes=5)
 _LONGEST_LIFETIME = timedelta(days=3653)
 _MAX_SERIAL_BITS = 168  # 20 octets (RFC 5280 section 4.1.2.2) and a sign
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,10 +38,6 @@ _KNOWN_EXTENSIONS = (
     x509.SubjectAlternativeName.oid,
     x509.TLSFeature.oid,
 )
-
-
-class InvalidChain(Exception):
-    """The message says in one line what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +57,16 @@ class Verified:
 
 
 def verify_chain(
-    chain: str, public_key: bytes, identifiers: frozenset[Identifier], must_staple: bool, now: datetime
+    chain: str,
+    public_key: bytes,
+    identifiers: frozenset[Identifier],
+    must_staple: bool,
+    now: datetime,
+    trusted: Sequence[bytes] | None = None,
 ) -> Verified:
     """Holds a PEM chain, leaf first, against the DER SubjectPublicKeyInfo, the identifiers, and whether RFC 7633's
-    extension was asked for. Raises InvalidChain.
+    extension was asked for. trusted: certificates (DER), to one of which it is to lead. Raises InvalidChain, or
+    anchors.Untrusted where that alone is wrong with it.
     """
     certificates = _parse(chain)
     leaf = certificates[0]
@@ -74,21 +75,24 @@ def verify_chain(
         _check_staple(leaf, must_staple)
     for number, certificate in enumerate(certificates, 1):
         with _reading(f"certificate {number}"):
-            _check_validity(certificate, now)
+            links.check_validity(certificate, now)
     for number, (certificate, issuer) in enumerate(pairwise(certificates), 2):
         with _reading(f"certificate {number}"):
-            _check_authority(issuer, below=number - 2)
-            _check_link(certificate, issuer)
+            links.check_authority(issuer, below=number - 2)
+            links.check_link(certificate, issuer)
     with _reading("certificate 1"):
-        return Verified(
+        verified = Verified(
             certificates=tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates),
             serial_number=_serial(leaf),
             issuer=journal.printable(leaf.issuer.rfc4514_string()),
             fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
-            cert_id=_cert_id(leaf),
-            not_before=_microseconds(_moment(leaf, "not_valid_before")),
-            not_after=_microseconds(_moment(leaf, "not_valid_after")),
+            cert_id=certificate_id(leaf),
+            not_before=_microseconds(links.moment(leaf, "not_valid_before")),
+            not_after=_microseconds(links.moment(leaf, "not_valid_after")),
         )
+    if trusted is not None:
+        anchors.check(certificates, trusted, now)
+    return verified
 
 
 @contextmanager
@@ -133,7 +137,7 @@ def _check_leaf(leaf: x509.Certificate, public_key: bytes, identifiers: frozense
     for extension in leaf.extensions:
         if extension.critical and extension.oid not in _KNOWN_EXTENSIONS:
             raise InvalidChain(f"has a critical extension that clients do not know ({extension.oid.dotted_string})")
-    lifetime = _moment(leaf, "not_valid_after") - _moment(leaf, "not_valid_before")
+    lifetime = links.moment(leaf, "not_valid_after") - links.moment(leaf, "not_valid_before")
     if not timedelta(0) < lifetime <= _LONGEST_LIFETIME:
         raise InvalidChain(f"has a lifetime of {lifetime.days} days")
 
@@ -162,66 +166,12 @@ def _identifiers(leaf: x509.Certificate) -> frozenset[Identifier]:
     return frozenset(found)
 
 
-def _check_validity(certificate: x509.Certificate, now: datetime) -> None:
-    begin, end = _moment(certificate, "not_valid_before"), _moment(certificate, "not_valid_after")
-    if begin > now + _CLOCK_SKEW:
-        raise InvalidChain(f"is not valid before {begin:%Y-%m-%d %H:%M:%S} UTC; is this host's clock right?")
-    if end <= now:
-        raise InvalidChain(f"expired at {end:%Y-%m-%d %H:%M:%S} UTC; is this host's clock right?")
-
-
-def _check_authority(issuer: x509.Certificate, below: int) -> None:
-    """below: how many CA certificates stand between this one and the leaf (RFC 5280 section 4.2.1.9)."""
-    constraints = extensions.find(issuer.extensions, x509.BasicConstraints)
-    if constraints is None or not constraints.ca:
-        raise InvalidChain("is not a CA's, and may not have signed the one before it")
-    if constraints.path_length is not None and constraints.path_length < below:
-        raise InvalidChain(f"allows {constraints.path_length} CA certificates below it; here are {below}")
-    usage = extensions.find(issuer.extensions, x509.KeyUsage)
-    if usage and not usage.key_cert_sign:
-        raise InvalidChain("may not sign certificates (key usage)")
-
-
-def _check_link(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
-    if certificate.issuer != issuer.subject:
-        raise InvalidChain("is not the issuer that the one before it names")
-    try:
-        signature.verify(certificate, issuer)
-    except InvalidSignature as error:
-        raise InvalidChain("did not sign the one before it") from error
-    except signature.Unacceptable as error:
-        raise InvalidChain(str(error)) from error
-
-
 def _serial(leaf: x509.Certificate) -> str:
     number = leaf.serial_number
     if number <= 0 or number.bit_length() > _MAX_SERIAL_BITS:
         raise InvalidChain("has a serial number that RFC 5280 does not allow")
     digits = f"{number:x}"
     return digits.zfill(len(digits) + len(digits) % 2)
-
-
-def _cert_id(leaf: x509.Certificate) -> str | None:
-    """The authority key identifier and the serial number as DER has it: where its first bit is set, a zero stands in
-    front (RFC 9773 section 4.1).
-    """
-    authority = extensions.find(leaf.extensions, x509.AuthorityKeyIdentifier)
-    if authority is None or not authority.key_identifier:
-        return None
-    number = leaf.serial_number
-    serial = number.to_bytes(number.bit_length() // 8 + 1, "big")
-    return f"{_base64url(authority.key_identifier)}.{_base64url(serial)}"
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _moment(certificate: x509.Certificate, name: str) -> datetime:
-    """not_valid_before or not_valid_after, in UTC: version 42 has them aware, as NAME_utc; 38 has them naive."""
-    aware = getattr(certificate, f"{name}_utc", None)
-    moment: datetime = aware if aware is not None else getattr(certificate, name).replace(tzinfo=UTC)
-    return moment
 
 
 def _microseconds(moment: datetime) -> int:

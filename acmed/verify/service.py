@@ -9,8 +9,10 @@ from typing import Any
 
 from acmed import daemon, journal, varlink
 from acmed.names import Identifier
-from acmed.varlink import Call, VarlinkError
-from acmed.verify.chain import InvalidChain, verify_chain
+from acmed.varlink import Call, VarlinkError, invalid_parameter
+from acmed.verify.anchors import Untrusted
+from acmed.verify.chain import verify_chain
+from acmed.verify.links import InvalidChain
 from acmed.verify.request import InvalidRequest, read_request
 
 _IDLE = 10.0  # seconds
@@ -21,14 +23,23 @@ class Verify:
     """Answers org.acmed.Verify."""
 
     async def verify_chain(
-        self, _: Call, chain: str, public_key: str, identifiers: list[dict[str, str]], must_staple: bool
+        self,
+        _: Call,
+        chain: str,
+        public_key: str,
+        identifiers: list[dict[str, str]],
+        must_staple: bool,
+        trust_anchors: list[str] | None,
     ) -> dict[str, Any]:
         key = _decoded(public_key, "publicKey")
         ordered = frozenset(Identifier(identifier["type"], identifier["value"]) for identifier in identifiers)
+        trusted = None if trust_anchors is None else [_decoded(one, "trustAnchors") for one in trust_anchors]
         try:
-            verified = verify_chain(chain, key, ordered, must_staple, datetime.now(UTC))
+            verified = verify_chain(chain, key, ordered, must_staple, datetime.now(UTC), trusted)
         except InvalidChain as error:
             raise _refused("InvalidChain", "chain", error) from error
+        except Untrusted as error:
+            raise _refused("Untrusted", "chain", error) from error
         return {
             "certificates": [base64.b64encode(der).decode() for der in verified.certificates],
             "serialNumber": verified.serial_number,
@@ -56,7 +67,7 @@ def _decoded(text: str, parameter: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise VarlinkError("org.varlink.service.InvalidParameter", parameter=parameter) from error
+        raise invalid_parameter(parameter) from error
 
 
 def _refused(error: str, what: str, reason: Exception) -> VarlinkError:

@@ -4,7 +4,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +13,13 @@ from typing import Any
 from acmed.bus import Bus, Signal, Variant
 from acmed.manager import main
 from acmed.manager.places import Places
+from tests.bus.clientd import Clientd
 from tests.bus.dnsd import Dnsd
-from tests.bus.peers import Clientd, Listening, Privd
+from tests.bus.listening import Listening
+from tests.bus.peers import Peer
 from tests.bus.polkit import Polkit
 from tests.bus.privatebus import private_bus
+from tests.bus.privd import Privd
 
 NAME = "org.acmed1"
 ROOT = "/org/acmed1"
@@ -131,6 +134,17 @@ class Rig:
         async with asyncio.timeout(_DEADLINE):
             while self.caller.named.is_set():
                 await asyncio.sleep(0.01)
+
+    async def kill_in(self, peer: Peer, method: str, begun: Awaitable[int]) -> int:
+        """SIGKILL while a peer is at work on that for a job, whose number it returns. The peer ends its work."""
+        gate = peer.gate(method)
+        number = await begun
+        async with asyncio.timeout(_DEADLINE):
+            await peer.reached[method].wait()
+        await self.kill()
+        peer.gates.clear()
+        gate.set()
+        return number
 
     async def terminate(self) -> int:
         """SIGTERM; the exit code."""

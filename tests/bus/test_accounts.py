@@ -259,13 +259,7 @@ def test_end_goes_on_after_sigkill(tmp_path: Path, daemon: str, method: str) -> 
             _configure(it)
             await it.start_process()
             peer = it.privd if daemon == "privd" else it.clientd
-            gate = peer.gate(method)
-            number = await _change(it, "Deactivate")
-            async with asyncio.timeout(10):
-                await peer.reached[method].wait()
-            await it.kill()
-            peer.gates.clear()
-            gate.set()
+            number = await it.kill_in(peer, method, _change(it, "Deactivate"))
             it.clientd.errors["DeactivateAccount"] = _acme("unauthorized", "it is deactivated", 401)
             await it.start_process()
             assert await it.caller.result(number) == "done"
@@ -302,13 +296,7 @@ def test_new_key_after_sigkill(tmp_path: Path, daemon: str, method: str, calls: 
             _configure(it)
             await it.start_process()
             peer = it.privd if daemon == "privd" else it.clientd
-            gate = peer.gate(method)
-            number = await _change(it, "RolloverKey", key_type=Variant("s", "rsa-3072"))
-            async with asyncio.timeout(10):
-                await peer.reached[method].wait()
-            await it.kill()
-            peer.gates.clear()
-            gate.set()
+            number = await it.kill_in(peer, method, _change(it, "RolloverKey", key_type=Variant("s", "rsa-3072")))
             await it.start_process()
             assert await it.caller.result(number) == "done"
             assert it.privd.called == calls

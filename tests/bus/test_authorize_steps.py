@@ -80,11 +80,7 @@ def test_it_goes_on_after_sigkill(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path, trusted=None) as it:
             await it.start_process()
-            gate = it.clientd.gate("Finalize")
-            number = await _authorize(it, "www.example.com")
-            await it.clientd.reached["Finalize"].wait()
-            await it.kill()
-            gate.set()
+            number = await it.kill_in(it.clientd, "Finalize", _authorize(it, "www.example.com"))
             await it.start_process()
             assert await it.caller.result(number) == "done"
             assert it.privd.called[-2:] == ["CloseChallenge", "DropPermit"]

@@ -184,13 +184,7 @@ def test_nothing_stays_after_sigkill(tmp_path: Path, daemon: str, method: str) -
             _configure(it)
             await it.start_process()
             peer = getattr(it, daemon)
-            gate = peer.gate(method)
-            number = await it.caller.order(_MIXED)
-            async with asyncio.timeout(10):
-                await peer.reached[method].wait()
-            await it.kill()
-            gate.set()
-            peer.gates.clear()
+            number = await it.kill_in(peer, method, it.caller.order(_MIXED))
             await asyncio.sleep(0.05)  # what was begun is done, as it would be by the daemon
             it.privd.errors["NewRequest"] = VarlinkError("org.acmed.Priv.InstallFailed", certificate="x", message="no")
             await it.start_process()

@@ -28,6 +28,8 @@ async def _due(it: Rig) -> list[Any]:
         ("profile", {"profile": "shortlived"}),
         ("must-staple", {"must_staple": True}),
         ("common-name", {"common_name": _NAME}),
+        ("key-usage", {"key_usage": ["digitalSignature"]}),
+        ("hash", {"hash": "sha384"}),
         ("account", {"account": "other"}),
     ],
 )

@@ -9,7 +9,8 @@ import pytest
 
 from acmed.bus import Variant
 from acmed.manager import objectpaths
-from tests.bus.peers import Listening, certificate
+from tests.bus.listening import Listening
+from tests.bus.peers import certificate
 from tests.bus.rig import ACCOUNT, CERTIFICATE, MANAGER, OBJECT_MANAGER, ROOT, WWW, Rig, rig
 
 _NAME = "www.example.com"

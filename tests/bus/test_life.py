@@ -34,13 +34,7 @@ def test_job_goes_on_after_sigkill(tmp_path: Path, daemon: str, method: str) -> 
         async with rig(tmp_path, trusted=None) as it:
             await it.start_process()
             peer: Any = it.privd if daemon == "privd" else it.clientd
-            gate = peer.gate(method)
-            number = await it.caller.order("", "www.example.com", services=_SERVICES)
-            async with asyncio.timeout(10):
-                await peer.reached[method].wait()
-            await it.kill()
-            peer.gates.clear()
-            gate.set()
+            number = await it.kill_in(peer, method, it.caller.order("", "www.example.com", services=_SERVICES))
             await it.start_process()
             assert await it.caller.result(number) == "done"
             values = await it.caller.properties()
@@ -60,13 +54,9 @@ def test_renewal_that_was_installed_before_sigkill_is_not_taken_for_damage(tmp_p
             await it.start_process()
             await it.caller.result(await it.caller.order("", "www.example.com"))
             await it.kill()
-            gate = it.privd.gate("Install")
             await it.start_process()
-            number = await it.caller.renew(force=True)
-            await it.privd.reached["Install"].wait()
-            await it.kill()
-            it.privd.gates.clear()
-            gate.set()  # acme-privd installs it all the same
+            # acme-privd installs it all the same.
+            number = await it.kill_in(it.privd, "Install", it.caller.renew(force=True))
             async with asyncio.timeout(10):
                 while len(list(it.places.certificates.iterdir())) < 3:
                     await asyncio.sleep(0)
@@ -82,12 +72,7 @@ def test_what_was_installed_before_sigkill_is_not_ordered_again(tmp_path: Path) 
     async def run() -> None:
         async with rig(tmp_path, trusted=None) as it:
             await it.start_process()
-            gate = it.privd.gate("Deliver")
-            number = await it.caller.order("", "www.example.com", services=_SERVICES)
-            await it.privd.reached["Deliver"].wait()
-            await it.kill()
-            it.privd.gates.clear()
-            gate.set()
+            number = await it.kill_in(it.privd, "Deliver", it.caller.order("", "www.example.com", services=_SERVICES))
             await it.start_process()
             assert await it.caller.result(number) == "done"
             assert it.privd.called.count("NewRequest") == 1
@@ -103,14 +88,8 @@ def test_order_of_what_was_installed_is_forgotten_after_sigkill(tmp_path: Path) 
     async def run() -> None:
         async with rig(tmp_path, trusted=None) as it:
             await it.start_process()
-            gate = it.clientd.gate("Drop")
-            number = await it.caller.order("", "www.example.com", services=_SERVICES)
-            async with asyncio.timeout(10):
-                await it.clientd.reached["Drop"].wait()
-            await it.kill()
+            number = await it.kill_in(it.clientd, "Drop", it.caller.order("", "www.example.com", services=_SERVICES))
             it.clientd.calls.clear()
-            it.clientd.gates.clear()
-            gate.set()
             await it.start_process()
             assert await it.caller.result(number) == "done"
             assert it.clientd.called == ["Drop"]
@@ -123,12 +102,7 @@ def test_new_key_is_made_once(tmp_path: Path) -> None:
         async with rig(tmp_path, trusted=None) as it:
             await it.start_process()
             await it.caller.result(await it.caller.order("", "www.example.com"))
-            gate = it.clientd.gate("Order")
-            number = await it.caller.renew(force=True, new_key=True)
-            await it.clientd.reached["Order"].wait()
-            await it.kill()
-            it.clientd.gates.clear()
-            gate.set()
+            number = await it.kill_in(it.clientd, "Order", it.caller.renew(force=True, new_key=True))
             await it.start_process()
             assert await it.caller.result(number) == "done"
             wanted = [given["new_key"] for method, given in it.privd.calls if method == "NewRequest"]

@@ -198,13 +198,7 @@ def test_revocation_goes_on_after_sigkill(tmp_path: Path, daemon: str, method: s
             await it.start_process()
             before = await _ordered(it)
             peer = it.privd if daemon == "privd" else it.clientd
-            gate = peer.gate(method)
-            number = await _revoke(it)
-            async with asyncio.timeout(10):
-                await peer.reached[method].wait()
-            await it.kill()
-            peer.gates.clear()
-            gate.set()
+            number = await it.kill_in(peer, method, _revoke(it))
             await it.start_process()
             assert await it.caller.result(number) == "done"
             assert await it.caller.result(await _replacement(it)) == "done"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""An unmodified lacme whose account key is with acme-keyd: of another user, behind a socket, or its own child."""
+"""An unmodified lacme whose account key is with acme-keyd: behind a socket, as its own child, or on another host."""
 
 import contextlib
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.machine import Machine, Pebble, package
+from tests.system.farhost import KEYS, KNOWN_HOSTS, PORT, far_host
 
 USER = "jane"
 HOME = f"/home/{USER}"
@@ -20,33 +21,33 @@ CONFIG = f"{HOME}/.config/acmed/keyd.toml"
 ROOT = "/etc/lacme/root.pem"
 LOST = "lost connection with lacme-accountd"
 
-KEYS = {
-    "ec": "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
-    "rsa": "openssl genrsa 2048",
-}
+SSH = f"ssh -o UserKnownHostsFile={KNOWN_HOSTS} -i /root/id_far -p {PORT} {USER}@127.0.0.1 lacme-accountd"
 SOURCES = {
     "socket": f"[client]\nserver = {{server}}\nsocket = {SOCKET}\n",
     "stdio": f"[client]\nserver = {{server}}\n[accountd]\ncommand = /usr/bin/acme-keyd\nconfig = {CONFIG}\n"
     f"user = {USER}\ngroup = {USER}\n",
+    "ssh": f"[client]\nserver = {{server}}\n[accountd]\ncommand = {SSH}\nconfig =\nquiet = Yes\n",
 }
 
 
 @pytest.fixture(scope="module")
-def bench(debs: list[Path]) -> Iterator[Machine]:
-    """A Debian 13 with lacme, and acmed."""
-    with Machine("bench") as machine:
+def keys(debs: list[Path]) -> Iterator[Machine]:
+    """A Debian 13 with lacme, and acmed; root may have acme-keyd started over ssh."""
+    with Machine("keys") as machine:
         package.install_at_rest(machine, debs)
-        machine.run(["useradd", "--create-home", USER])
-        machine.run(["install", "-d", "-o", USER, "-g", USER, "-m", "700", RUNTIME])
-        yield machine
+        with far_host(machine) as far:
+            user = far.user(USER)
+            user.authorize(far.identity("id_far"), "acme-keyd --stdio")
+            machine.run(["install", "-d", "-o", USER, "-g", USER, "-m", "700", RUNTIME])
+            yield machine
 
 
 @pytest.fixture(scope="module")
-def ca(bench: Machine) -> Iterator[Pebble]:
-    with Pebble(bench) as pebble:
-        bench.write(ROOT, pebble.root_pem())
-        bench.run(["sh", "-c", f"cp {Pebble.ca_file} /usr/local/share/ca-certificates/pebble.crt"])
-        bench.run(["update-ca-certificates"])
+def ca(keys: Machine) -> Iterator[Pebble]:
+    with Pebble(keys) as pebble:
+        keys.write(ROOT, pebble.root_pem())
+        keys.run(["sh", "-c", f"cp {Pebble.ca_file} /usr/local/share/ca-certificates/pebble.crt"])
+        keys.run(["update-ca-certificates"])
         yield pebble
 
 
@@ -77,7 +78,7 @@ class Lacme:
     @contextlib.contextmanager
     def keyd(self) -> Iterator[None]:
         """acme-keyd in a terminal of the user's, where it is not lacme that starts it."""
-        if self.way == "stdio":
+        if self.way != "socket":
             yield
             return
         command = ["sh", "-c", "echo $$; exec acme-keyd --socket"]
@@ -116,12 +117,12 @@ class Lacme:
 
 
 @pytest.fixture(params=[(kind, way) for kind in KEYS for way in SOURCES], ids="-".join)
-def lacme(request: pytest.FixtureRequest, bench: Machine, ca: Pebble) -> Lacme:
+def lacme(request: pytest.FixtureRequest, keys: Machine, ca: Pebble) -> Lacme:
     kind, way = request.param
-    lacme = Lacme(bench, ca, kind, way)
+    lacme = Lacme(keys, ca, kind, way)
     lacme.as_user(f"rm -rf ~/keyd.log; umask 077; {KEYS[kind]} >~/{kind}.key")
     source = SOURCES[way].format(server=ca.directory)
-    bench.write("/etc/lacme/lacme.conf", f"{source}[webserver]\nlisten = [::]:80\n")
+    keys.write("/etc/lacme/lacme.conf", f"{source}[webserver]\nlisten = [::]:80\n")
     return lacme
 
 

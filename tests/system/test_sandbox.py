@@ -129,6 +129,27 @@ UNITS = {
         1.2,
         {"CAP_CHOWN"},
     ),
+    "acme-store-file": Row(
+        [*LOCAL, *ROOT, "read the configuration", "execute systemd-ask-password", "write to /run/systemd/ask-password"],
+        "root",
+        0.7,
+    ),
+    "acme-store-gpg": Row([*LOCAL, "read the configuration", "write to /var/lib/acme-gpg"], "acme-gpg", 0.4),
+    "acme-store-pkcs11": Row([*LOCAL, "read the configuration"], "dynamic", 0.4),
+    "acme-store-ssh": Row([*LOCAL, *INTERNET, "read the configuration"], "acme-ssh", 1.3),
+    "acme-store-unix": Row(
+        [
+            *LOCAL,
+            *ROOT,
+            "read the configuration",
+            "read a home directory",
+            "read root's home directory",
+            "reach a socket that is open to all",
+        ],
+        "root",
+        1.3,
+        {"CAP_DAC_OVERRIDE"},
+    ),
     "acme-verify": Row(LOCAL, "dynamic", 0.4),
     "acme-http01": Row(["execute python3", "read tokens", "read the configuration"], "dynamic", 0.4),
     "acme-alpn01": Row(
@@ -306,7 +327,7 @@ def test_who_a_unit_is(results: Results, unit: str) -> None:
     status = results.found[unit]["status"]
     row = UNITS[unit]
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
-    numbers = {"CAP_CHOWN": 0, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
+    numbers = {"CAP_CHOWN": 0, "CAP_DAC_OVERRIDE": 1, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
     expected = sum(1 << numbers[name] for name in row.capabilities)
     for kind in ("CapPrm", "CapEff", "CapBnd"):
         assert int(status[kind], 16) == expected, kind

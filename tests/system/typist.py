@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Somebody at a terminal: typist.py PASSWORD COMMAND... runs in a machine, and needs nothing but Python.
 
-Runs the command on a pseudo terminal, types the password each time it is asked for, prints what was to be seen there,
-and ends with the command's status.
+Runs the command on a pseudo terminal, types the password each time it is asked for (PROMPT in the environment, or as
+polkit asks), prints what was to be seen there, and ends with the command's status.
 """
 
 import os
@@ -11,7 +11,7 @@ import select
 import sys
 import termios
 
-PROMPT = b"Password: "
+PROMPT = os.environ.get("PROMPT", "Password: ").encode()
 
 
 def main(password: str, command: list[str]) -> int:

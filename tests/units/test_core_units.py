@@ -23,9 +23,15 @@ SOCKETS = {
     "acme-privd.socket": (paths.PRIV_SOCKET, "priv", "", "acmed", 0o660, ""),
     "acme-verify.socket": (paths.VERIFY_SOCKET, "verify", "", "", 0o600, ""),
     "acme-clientd.socket": (paths.CLIENT_SOCKET, "client", "acmed", "", 0o600, ""),
+    "acme-store-file.socket": (paths.STORES / "file.sock", "store", "", "acme-store", 0o660, ""),
+    "acme-store-gpg.socket": (paths.STORES / "gpg.sock", "store", "", "acme-store", 0o660, ""),
+    "acme-store-pkcs11.socket": (paths.STORES / "pkcs11.sock", "store", "", "acme-store", 0o660, ""),
+    "acme-store-ssh.socket": (paths.STORES / "ssh.sock", "store", "", "acme-store", 0o660, ""),
+    "acme-store-unix.socket": (paths.STORES / "unix.sock", "store", "", "acme-store", 0o660, ""),
     "acme-dnsd.socket": (paths.DNS_SOCKET, "dns", "acmed", "", 0o600, ""),
 }
 DAEMONS = ["acmed", "acme-keyd", "acme-privd", "acme-verify", "acme-clientd", "acme-dnsd"]
+DAEMONS += ["acme-store-file", "acme-store-gpg", "acme-store-pkcs11", "acme-store-ssh", "acme-store-unix"]
 
 # The exposure that systemd-analyze security may come to, in both releases of Debian. To be lowered, never raised.
 EXPOSURE = {
@@ -37,6 +43,11 @@ EXPOSURE = {
     "acme-credential-key": 0.7,
     "acme-clientd": 1.3,
     "acme-dnsd": 1.3,
+    "acme-store-file": 0.7,
+    "acme-store-gpg": 0.4,
+    "acme-store-pkcs11": 0.4,
+    "acme-store-ssh": 1.3,
+    "acme-store-unix": 1.3,
     "acme-http01": 0.4,
     "acme-http01-lease@": 0.4,
     "acme-http01-proxied-lease@": 0.4,
@@ -134,7 +145,7 @@ def test_sockets(name: str) -> None:
 def test_descriptor_names_are_those_of_the_programs() -> None:
     for name, (_, descriptor, *_, service) in SOCKETS.items():
         (command,) = read(service or name.replace(".socket", ".service"))["ExecStart"]
-        module = find_spec(command.split()[-1])
+        module = find_spec(command.split()[3])  # behind python3 -I -m
         assert module
         assert module.submodule_search_locations
         (folder,) = module.submodule_search_locations
@@ -162,12 +173,14 @@ def test_traps(path: Path) -> None:
 
 def test_who_is_who() -> None:
     users = {line.split()[1]: line.split()[0] for line in lines_of("acmed.sysusers")}
-    assert users == {"acmed": "u", "acme-key": "g", "acme-store": "g"}
+    assert users == {"acmed": "u", "acme-gpg": "u", "acme-ssh": "u", "acme-key": "g", "acme-store": "g"}
+    assert last(read("acme-store-gpg.service"), "User") == "acme-gpg"
+    assert last(read("acme-store-ssh.service"), "User") == "acme-ssh"
     assert last(read("acmed.service"), "User") == "acmed"
     assert last(read("acme-renew.service"), "User") == "acmed"
     assert last(read("acme-clientd.service"), "SupplementaryGroups") == "acme-key"
     assert last(read("acme-keyd.service"), "SupplementaryGroups") == "acme-store"
-    for daemon in ("acme-keyd", "acme-verify", "acme-clientd", "acme-dnsd"):
+    for daemon in ("acme-keyd", "acme-verify", "acme-clientd", "acme-dnsd", "acme-store-pkcs11"):
         assert last(read(f"{daemon}.service"), "DynamicUser") == "yes"
     with_group = {name for name in SERVICES if "acme-key" in words(read(name), "SupplementaryGroups")}
     assert with_group == {"acme-clientd.service"}, "nobody else may ask for signatures"
@@ -176,7 +189,12 @@ def test_who_is_who() -> None:
         for name in SERVICES
         if not (last(read(name), "User") or last(read(name), "DynamicUser")) and "firewall" not in name
     }
-    assert roots == {"acme-privd.service", "acme-credential-key.service"}
+    assert roots == {
+        "acme-privd.service",
+        "acme-credential-key.service",
+        "acme-store-file.service",
+        "acme-store-unix.service",
+    }
 
 
 def test_who_has_a_network() -> None:
@@ -184,6 +202,7 @@ def test_who_has_a_network() -> None:
     assert with_network == {
         "acme-clientd.service",
         "acme-dnsd.service",
+        "acme-store-ssh.service",
         "acme-firewall@.service",
         "acme-firewall-iptables@.service",
     }
@@ -205,7 +224,14 @@ def test_directories() -> None:
     assert made[str(paths.HOOKS)] == ["0755", "root", "root"]
     assert made[str(paths.HOOK_CREDENTIALS)] == ["0700", "root", "root"]
     assert made[str(paths.CERTIFICATES)] == ["0755", "root", "root"]
-    for secret in (paths.PRIV_STATE, paths.ACCOUNT_CREDENTIALS, paths.DNS_CREDENTIALS):
+    for secret in (
+        paths.PRIV_STATE,
+        paths.ACCOUNT_CREDENTIALS,
+        paths.DNS_CREDENTIALS,
+        paths.SSH_KEY_CREDENTIALS,
+        paths.PASSPHRASE_CREDENTIALS,
+        paths.PIN_CREDENTIALS,
+    ):
         assert made[str(secret)] == ["0700", "root", "root"]
     for name in ("acme-privd.service", "acmed.service"):
         for path in words(read(name), "ReadWritePaths"):
@@ -220,6 +246,10 @@ def test_directories() -> None:
         assert made[str(sealed)] == ["0700", "root", "root"]
         assert str(sealed) in words(read("acme-privd.service"), "ReadWritePaths")
     assert words(read("acme-dnsd.service"), "LoadCredentialEncrypted") == [f"tsig:{paths.DNS_CREDENTIALS}"]
+    for store in ("acme-store-file.service", "acme-store-gpg.service"):
+        assert words(read(store), "LoadCredentialEncrypted") == [f"passphrase:{paths.PASSPHRASE_CREDENTIALS}"]
+    assert words(read("acme-store-pkcs11.service"), "LoadCredentialEncrypted") == [f"pin:{paths.PIN_CREDENTIALS}"]
+    assert words(read("acme-store-ssh.service"), "LoadCredentialEncrypted") == [f"sshkey:{paths.SSH_KEY_CREDENTIALS}"]
     state = paths.MANAGER_STATE.relative_to("/var/lib")
     assert last(read("acmed.service"), "StateDirectory") == str(state)
 

@@ -15,6 +15,11 @@ class Accounts(Answering):
             found = await accounts.register(self._session(account))
             return {"uri": found.uri, "status": found.status, "termsOfService": found.terms}
 
+    async def find_account(self, _: Call, job: int, account: str) -> Reply:
+        with answering(job=job, account=account):
+            found = await accounts.find(self._session(account))
+            return {"uri": found.uri, "status": found.status}
+
     async def read_account(self, _: Call, job: int, account: str) -> Reply:
         with answering(job=job, account=account):
             status, contact = await accounts.read(self._session(account))

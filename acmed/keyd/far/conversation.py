@@ -8,11 +8,11 @@ its signature as a line of base64url. There are no errors: what is refused is an
 import time
 from collections.abc import Iterator
 
-from acmed import journal
-from acmed.keyd import jws
+from acmed import base64url, journal
 from acmed.keyd.far.signer import Signer
 from acmed.keyd.policy import Refused
 from acmed.keyd.request import NotUnderstood
+from acmed.store.opened import Unavailable
 from acmed.varlink import Call
 
 # More than a CSR of 100 names of 253 characters takes, which is encoded twice; bytes, with CR LF.
@@ -69,9 +69,12 @@ class Conversation:
         if not line.endswith(b"\r\n"):
             raise self._malformed("a line ends with CR LF")
         try:
-            return jws.encode(self._signer.sign(self._peer, line[:-2])).encode() + b"\r\n"
+            return base64url.encode(self._signer.sign(self._peer, line[:-2])).encode() + b"\r\n"
         except (Refused, NotUnderstood) as error:
             raise Ended(f"refused: {error}") from error
+        except Unavailable as error:
+            journal.error("The key cannot be used: %s", error)
+            raise Ended("its key cannot be used") from error
         except OSError as error:
             raise _off_the_record(error) from error
 

@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from acmed.keyd import jws
-from acmed.keyd.keys import Key
+from acmed import base64url
+from acmed.keyd.keys import LocalKey
 from acmed.keyd.request import NotUnderstood, members
 
 _NONCE = re.compile(r"[A-Za-z0-9_-]{1,512}")
@@ -22,12 +22,12 @@ class SigningInput:
     payload: bytes
 
 
-def parse(line: bytes, key: Key) -> SigningInput:
+def parse(line: bytes, key: LocalKey) -> SigningInput:
     """A signing input whose header is as RFC 8555 section 6.2 has it, for this key. Raises NotUnderstood."""
     try:
         protected, dot, encoded = line.decode("ascii").partition(".")
-        header, payload = jws.decode(protected), jws.decode(encoded)
-    except (UnicodeDecodeError, jws.NotBase64Url) as error:
+        header, payload = base64url.decode(protected), base64url.decode(encoded)
+    except (UnicodeDecodeError, base64url.NotBase64Url) as error:
         raise NotUnderstood("a line is two words of base64url with a dot in between") from error
     if not dot:
         raise NotUnderstood("a line is two words of base64url with a dot in between")
@@ -35,7 +35,7 @@ def parse(line: bytes, key: Key) -> SigningInput:
     return SigningInput(line, url, kid, payload)
 
 
-def _read(header: dict[str, Any], key: Key) -> tuple[str, str | None]:
+def _read(header: dict[str, Any], key: LocalKey) -> tuple[str, str | None]:
     """The URL, and the key ID or None."""
     match header:
         case {"alg": str(algorithm), "nonce": str(nonce), "url": str(url), **rest}:

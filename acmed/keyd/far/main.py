@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""acme-keyd --socket and --stdio: without units, for anybody who has an account key in a file."""
+"""acme-keyd --socket and --stdio: without units, for anybody who has an account key."""
 
 import os
 import resource
+import signal
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from acmed import __version__, journal
-from acmed.keyd.far import ownfile, settings
+from acmed.config.keysource import BadKeySource
+from acmed.keyd.far import opening, settings
 from acmed.keyd.far.conversation import Conversation
 from acmed.keyd.far.hourly import Hourly
 from acmed.keyd.far.policy import Policy
 from acmed.keyd.far.record import Record
-from acmed.keyd.far.settings import BadSource, KeySource, Settings
+from acmed.keyd.far.settings import Settings, Source
 from acmed.keyd.far.signer import Signer
-from acmed.keyd.keys import Key, UnusableKey, parse
+from acmed.keyd.keys import LocalKey
 from acmed.specifiers import UnknownSpecifier, expand, state_directory
 from acmed.varlink import Call
 
@@ -56,7 +58,9 @@ def _options(words: Sequence[str]) -> Namespace:
     where.add_argument("--stdio", action="store_true", help="serve one client on standard input and output")
     parser.add_argument("--config", metavar="FILE", help=f"the configuration (default: {_CONFIG})".replace("%", "%%"))
     parser.add_argument("--client", metavar="NAME", help="serve by the policy [client.NAME]")
-    parser.add_argument("--key", metavar="file:PATH", help="the account's key, instead of the configuration's")
+    parser.add_argument(
+        "--key", metavar="KIND:PLACE", help="the key, instead of the configuration's: file:PATH, gpg:PATH or pkcs11:URI"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but what goes wrong")
     parser.add_argument("--debug", action="store_true", help="say more; stronger than --quiet")
     parser.add_argument("--version", action="version", version=f"acme-keyd {__version__}")
@@ -116,29 +120,25 @@ def _policy(configured: Settings, client: str | None) -> Policy:
     return next(iter(configured.clients.values()))
 
 
-def _source(option: str | None, configured: Settings, policy: Policy) -> KeySource:
+def _source(option: str | None, configured: Settings, policy: Policy) -> Source:
     """Where the key is. --key stands for the whole of [key]."""
     if option is not None:
         if policy.hide_jwk:
             raise SystemExit("acme-keyd: hide-jwk needs the key's uri, so its key cannot be given by --key")
         try:
-            return KeySource(settings.ONLY_KEY, settings.source_path(option).absolute())
-        except BadSource as error:
+            return Source(settings.ONLY_KEY, settings.key_source(option, Path.cwd()))
+        except BadKeySource as error:
             raise SystemExit(f"acme-keyd: --key {error}") from error
     if policy.key not in configured.keys:
         raise SystemExit('acme-keyd: no key: give --key file:PATH, or [key] with source = "file:PATH" in keyd.toml')
     return configured.keys[policy.key]
 
 
-def _key(source: KeySource) -> Key:
+def _key(source: Source) -> LocalKey:
     """The key that is there. Raises SystemExit."""
     try:
-        passphrase = None
-        if source.passphrase_file is not None:
-            passphrase = ownfile.read(source.passphrase_file).removesuffix(b"\n").removesuffix(b"\r")
-        return parse(ownfile.read(source.path), passphrase)
-    except OSError as error:
-        raise SystemExit(f"acme-keyd: {error.filename}: {error.strerror}") from error
-    except UnusableKey as error:
-        hint = " (is it encrypted? give its passphrase-file)" if source.passphrase_file is None else ""
-        raise SystemExit(f"acme-keyd: {source.path} cannot be used: {error}{hint}") from error
+        return opening.open_key(source)
+    except opening.CannotOpen as error:
+        raise SystemExit(f"acme-keyd: {error}") from error
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from acmed import journal
 from acmed.keyd import audit
-from acmed.keyd.far.ownfile import own
 from acmed.keyd.far.request import FarRequest
+from acmed.ownfile import own
 from acmed.varlink import Call
 
 

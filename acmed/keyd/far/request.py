@@ -7,9 +7,10 @@ the account's URL it is a change.
 
 from typing import Any
 
+from acmed import base64url
 from acmed.keyd import jws
 from acmed.keyd.far.header import SigningInput
-from acmed.keyd.keys import Key
+from acmed.keyd.keys import LocalKey
 from acmed.keyd.request import (
     AccountRead,
     ChallengeAnswer,
@@ -50,7 +51,7 @@ FarRequest = (
 )
 
 
-def understand(wanted: SigningInput, at_account: bool, key: Key) -> FarRequest:
+def understand(wanted: SigningInput, at_account: bool, key: LocalKey) -> FarRequest:
     """The request of a signing input. at_account: it goes to the account's own URL. Raises NotUnderstood."""
     message = members(wanted.payload, "the payload") if wanted.payload else {}
     if wanted.kid is None:
@@ -84,7 +85,7 @@ def _at_account(message: dict[str, Any]) -> FarRequest | None:
     return Update(tuple(message.get("contact", ())))
 
 
-def _elsewhere(message: dict[str, Any], wanted: SigningInput, key: Key) -> FarRequest | None:
+def _elsewhere(message: dict[str, Any], wanted: SigningInput, key: LocalKey) -> FarRequest | None:
     if message.keys() == _JWS:
         return _key_change(message, wanted, key)
     return _revocation(message) or of_orders(message)
@@ -114,11 +115,11 @@ def _revocation(message: dict[str, Any]) -> Revocation | None:
     return found if isinstance(found, Revocation) else None
 
 
-def _key_change(message: dict[str, Any], wanted: SigningInput, key: Key) -> KeyChange:
+def _key_change(message: dict[str, Any], wanted: SigningInput, key: LocalKey) -> KeyChange:
     """Section 7.3.5: a JWS of the next key, to the same URL, about this account and key."""
     try:
-        inner, payload = jws.decode(message["protected"]), jws.decode(message["payload"])
-    except (AttributeError, jws.NotBase64Url) as error:
+        inner, payload = base64url.decode(message["protected"]), base64url.decode(message["payload"])
+    except (AttributeError, base64url.NotBase64Url) as error:
         raise NotUnderstood("the JWS inside is base64url") from error
     header, change = members(inner, "the header inside"), members(payload, "the payload inside")
     if (header.get("url"), change) != (wanted.url, {"account": wanted.kid, "oldKey": key.jwk}):

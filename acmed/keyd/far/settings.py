@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from acmed.config.document import Document, Refused, read
+from acmed.config.keysource import COMMANDS, BadKeySource, KeySource, Kind, parse
 from acmed.config.model import DIRECTORIES, Problem, origin
 from acmed.config.pathnames import path_fault
 from acmed.config.section import Section
@@ -19,26 +20,25 @@ from acmed.specifiers import UnknownSpecifier, expand
 
 KEYS = {
     "": ("log-file", "key", "policy", "client"),
-    "key": ("source", "passphrase-file", "uri"),
+    "key": ("source", "key-command", "passphrase-file", "pin-file", "uri"),
     "policy": ("key", "directories", "names", "operations", "signatures", "hide-jwk"),
 }
 ONLY_KEY = "default"  # the name of [key]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_LATER = ("gpg", "pkcs11", "unix")
-
-
-class BadSource(ValueError):
-    """Not a key's source; the message says why, beginning with a verb."""
+_KINDS = (Kind.FILE, Kind.GPG, Kind.PKCS11)
+_ONLY = {"key-command": (Kind.GPG,), "passphrase-file": (Kind.FILE, Kind.GPG), "pin-file": (Kind.PKCS11,)}
 
 
 @dataclass(frozen=True)
-class KeySource:
-    """[key] or [key.NAME]. uri: the account's URL, None where clients look it up."""
+class Source:
+    """[key] or [key.NAME]. command: for GPG. uri: the account's URL, None where clients look it up."""
 
     name: str
-    path: Path
+    key: KeySource
+    command: tuple[str, ...] = COMMANDS[Kind.GPG]
     passphrase_file: Path | None = None
+    pin_file: Path | None = None
     uri: str | None = None
 
 
@@ -47,7 +47,7 @@ class Settings:
     """clients has the policies by client; that of [policy], and the one without any, is under the empty name."""
 
     log_file: Path | None = None
-    keys: dict[str, KeySource] = field(default_factory=dict)
+    keys: dict[str, Source] = field(default_factory=dict)
     clients: dict[str, Policy] = field(default_factory=lambda: {"": Policy()})
 
 
@@ -65,20 +65,23 @@ def load(path: Path) -> tuple[Settings, list[Problem]]:
     return Settings(log_file, keys, clients), problems
 
 
-def source_path(source: str) -> Path:
-    """The path of "file:PATH". Raises BadSource."""
-    kind, colon, rest = source.partition(":")
-    if colon and kind in _LATER:
-        raise BadSource(f"is {quoted(source)}: this acme-keyd has no keys behind '{kind}:'; it takes file:PATH")
-    if kind != "file" or not rest:
-        raise BadSource(f"is {quoted(source)}; it must be file:PATH")
+def key_source(text: str, directory: Path | None = None) -> KeySource:
+    """Where a key is. A relative path is one in the directory; without that there may be none. Raises BadKeySource."""
+    kind, _, place = text.partition(":")
+    if kind not in _KINDS:
+        raise BadKeySource(f"is {quoted(text)}; it must be file:PATH, gpg:PATH or pkcs11:URI")
+    if kind == Kind.PKCS11:  # a % in there is no specifier
+        return parse(text)
     try:
-        return Path(expand(rest))
+        place = expand(place)
     except UnknownSpecifier as error:
-        raise BadSource(f"is {quoted(source)}: {error}") from error
+        raise BadKeySource(f"is {quoted(text)}: {error}") from error
+    if place and directory is not None:
+        place = os.path.normpath(directory / place)
+    return parse(f"{kind}:{place}")
 
 
-def _keys(top: Section, document: Document, problems: list[Problem]) -> dict[str, KeySource]:
+def _keys(top: Section, document: Document, problems: list[Problem]) -> dict[str, Source]:
     table = top.table("key") or {}
     if not any(isinstance(value, dict) for value in table.values()):
         found = [_key(ONLY_KEY, _section(document, problems, "key"))] if table else []
@@ -87,9 +90,7 @@ def _keys(top: Section, document: Document, problems: list[Problem]) -> dict[str
     return {key.name: key for key in found if key is not None}
 
 
-def _clients(
-    top: Section, document: Document, keys: dict[str, KeySource], problems: list[Problem]
-) -> dict[str, Policy]:
+def _clients(top: Section, document: Document, keys: dict[str, Source], problems: list[Problem]) -> dict[str, Policy]:
     clients = top.table("client") or {}
     if top.table("policy") is not None:
         if clients:
@@ -124,28 +125,38 @@ def _named(top: Section, document: Document, problems: list[Problem], kind: str,
     return _section(document, problems, kind, name)
 
 
-def _key(name: str, section: Section | None) -> KeySource | None:
+def _key(name: str, section: Section | None) -> Source | None:
     if section is None:
         return None
-    source, uri = section.text("source"), section.text("uri")
-    path = None
-    if source is None and not section.has("source"):
+    text, uri = section.text("source"), section.text("uri")
+    key = None
+    if text is None and not section.has("source"):
         section.missing("source", 'source = "file:/home/jane/account.key"')
-    elif source is not None:
+    elif text is not None:
         try:
-            path = source_path(source)
-        except BadSource as error:
+            key = key_source(text)
+        except BadKeySource as error:
             section.wrong("source", str(error))
-        else:
-            if fault := path_fault(str(path)):
-                section.wrong("source", f"is {quoted(source)}; {fault}")
     if uri is not None and not _is_https(uri):
         section.wrong("uri", f"is {quoted(uri)}; it must be the account's URL, such as https://ca.example.com/acct/1")
-    passphrase_file = _path(section, "passphrase-file")
-    return KeySource(name, path, passphrase_file, uri) if path is not None else None
+    command = _command(section)
+    passphrase_file, pin_file = _path(section, "passphrase-file"), _path(section, "pin-file")
+    for option, kinds in _ONLY.items():
+        if key and section.has(option) and key.kind not in kinds:
+            section.wrong(option, f"has no meaning for a 'source' that begins with '{key.kind}:'", "remove it")
+    return Source(name, key, command, passphrase_file, pin_file, uri) if key else None
 
 
-def _policy(name: str, section: Section, keys: dict[str, KeySource]) -> Policy:
+def _command(section: Section) -> tuple[str, ...]:
+    words = section.texts("key-command", '["gpg", "--quiet"]')
+    if words is None:
+        return Source.command
+    if not words or not all(word and word.isprintable() for word in words):
+        section.wrong("key-command", "must be a program and its arguments, of printable characters")
+    return words
+
+
+def _policy(name: str, section: Section, keys: dict[str, Source]) -> Policy:
     operations = _operations(section)
     hide = section.flag("hide-jwk") or False
     given = Policy(
@@ -169,7 +180,7 @@ def _policy(name: str, section: Section, keys: dict[str, KeySource]) -> Policy:
     return given
 
 
-def _chosen_key(section: Section, keys: dict[str, KeySource]) -> str:
+def _chosen_key(section: Section, keys: dict[str, Source]) -> str:
     name = section.text("key")
     if name is None:
         if len(keys) > 1:

@@ -10,7 +10,7 @@ from acmed.keyd.far.hourly import Hourly
 from acmed.keyd.far.policy import Policy, account_of, allow
 from acmed.keyd.far.record import Record
 from acmed.keyd.far.request import FarRequest, understand
-from acmed.keyd.keys import Key
+from acmed.keyd.keys import LocalKey
 from acmed.keyd.policy import Refused
 from acmed.keyd.request import NotUnderstood
 from acmed.keyd.url import is_account_url
@@ -22,7 +22,7 @@ class Signer:
     """name is that of the key. uri: the account's URL, or None."""
 
     name: str
-    key: Key
+    key: LocalKey
     uri: str | None
     policy: Policy
     hourly: Hourly
@@ -36,7 +36,9 @@ class Signer:
         return b"1 OK " + jws.compact(about) + b"\r\n" + jws.compact(jwk) + b"\r\n"
 
     def sign(self, peer: Call, line: bytes) -> bytes:
-        """The signature of a signing input. Raises Refused, or NotUnderstood; either is on record."""
+        """The signature of a signing input. Raises Refused, or NotUnderstood; either is on record. Raises Unavailable
+        where the key has gone.
+        """
         url, request = "", None
         try:
             wanted = header.parse(line, self.key)

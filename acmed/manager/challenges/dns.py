@@ -3,13 +3,13 @@
 (draft-ietf-acme-dns-persist), whose record stays.
 """
 
-import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from acmed import base64url
 from acmed.config import Account
 from acmed.config.model import ChallengeType
 from acmed.manager import errors
@@ -59,8 +59,7 @@ async def present(job: Job, tools: Tools, account: Account, challenges: Sequence
 
 def validation(key_authorization: str) -> str:
     """The record's text (RFC 8555 section 8.4)."""
-    digest = hashlib.sha256(key_authorization.encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return base64url.encode(hashlib.sha256(key_authorization.encode()).digest())
 
 
 def lasting(issuer: str, account: Account, wildcard: bool) -> str:

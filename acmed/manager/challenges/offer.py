@@ -87,8 +87,15 @@ def offers(listed: Iterable[dict[str, Any]], ordered: Sequence[Identifier]) -> l
 
 def check_ours(challenges: Iterable[Challenge], thumbprint: str | None) -> None:
     """Raises Failure where one is not for our account's key (RFC 8555 section 8.1), whose thumbprint acme-keyd tells:
-    who has the other key would have the name validated for an account of his own.
+    who has the other key would have the name validated for an account of his own. thumbprint: None where that key could
+    not be used.
     """
+    if thumbprint is None and any(one.token for one in challenges):
+        raise Failure(
+            errors.KEY_UNAVAILABLE,
+            "acme-keyd could not use the account's key when it was asked whose challenges are to be answered; its "
+            "journal has why: journalctl -u acme-keyd.service",
+        )
     for one in challenges:
         if one.token and one.key_authorization != f"{one.token}.{thumbprint}":
             raise Failure(

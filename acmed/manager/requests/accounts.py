@@ -18,6 +18,7 @@ _ADD = {
     "agree-tos": "b",
     "ca-pem": "s",
     "key-type": "s",
+    "key": "s",
     "eab-key-id": "s",
     "eab-hmac": "s",
     "eab-algorithm": "s",
@@ -35,21 +36,27 @@ class Accounts:
     async def add(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
         """Makes an account, or has the CA find it by its key where it is there already."""
         desk, values = self._desk, options.read(given, _ADD)
-        binding, name = options.binding(values), options.name(name or "default")
-        is_new = name not in desk.catalogue.configuration.accounts
-        wanted = options.account_request(values, is_new)
+        binding, key, name = options.binding(values), options.private_key(values), options.name(name or "default")
+        known = desk.catalogue.configuration.accounts.get(name)
+        wanted = options.account_request(values, known)
+        directory = wanted.directory or (known.directory if known else "")
         desk.queue.check_free(name, Kind.ACCOUNT)
-        uid = await desk.authority.check(
-            call, authority.MANAGE_ACCOUNTS, account=name, directory=wanted.directory, key_type=wanted.key_type
-        )
+        details = {"account": name, "directory": directory}
+        if wanted.key_type:
+            details["key_type"] = wanted.key_type
+        uid = await desk.authority.check(call, authority.MANAGE_ACCOUNTS, **details)
         with desk.queue.hold(name, Kind.ACCOUNT) as number:
+            # Secrets go where they are kept before anything of this is remembered here.
+            if key:
+                await desk.tools.daemons.priv(
+                    "ImportAccountKey", job=number, account=name, directory=directory, key=key
+                )
             if binding:
-                # It is a secret, and so it goes where secrets are kept before anything of this is remembered here.
                 await desk.tools.daemons.priv(
                     "SealBinding",
                     job=number,
                     account=name,
-                    directory=wanted.directory,
+                    directory=directory,
                     keyId=binding.key_id,
                     hmacKey=values["eab-hmac"],
                     algorithm=binding.algorithm,
@@ -72,6 +79,9 @@ class Accounts:
         """Gives an account another key."""
         values = options.read(given, {"key-type": "s"})
         key_type = options.key_type(values.get("key-type", KeyType.ECDSA_P256)).value
+        account = self._registered(name)
+        if account.key:
+            raise options.keys_owner(account)
         return await self._change(call, name, jobs.ROLLOVER_KEY, key_type=key_type)
 
     async def authorize(self, call: Call, texts: list[str], given: Mapping[str, Variant]) -> Job:

@@ -26,11 +26,13 @@ class Certificates:
         """Renews a certificate; where it is not due, puts its files back that are damaged, or delivers it to a service
         that has not got it.
         """
-        values = options.read(given, {"force": "b", "new-key": "b"})
-        force, desk = values.get("force", False), self._desk
-        self._plan_renewal(name, force)
+        values = options.read(given, {"force": "b", "new-key": "b", "min-days": "u"})
+        force, min_days, desk = values.get("force", False), values.get("min-days"), self._desk
+        if force and min_days is not None:
+            raise options.invalid("force and min-days: the one renews at any time, the other at a time that it says")
+        self._plan_renewal(name, force, min_days)
         uid = await desk.authority.check(call, authority.RENEW, force=str(force).lower(), **desk.details(name))
-        kind = self._plan_renewal(name, force)
+        kind = self._plan_renewal(name, force, min_days)
         with desk.queue.hold(name) as number:
             desk.catalogue.wanted(name)
             new_key = values.get("new-key", False) or desk.catalogue.status(name).needs_new_key
@@ -89,7 +91,7 @@ class Certificates:
             desk.catalogue.reload()
             await drop_order(desk.tools.daemons, number, name)
 
-    def _plan_renewal(self, name: str, force: bool) -> str:
+    def _plan_renewal(self, name: str, force: bool, min_days: int | None) -> str:
         """The type of the job that Renew starts."""
         desk = self._desk
         desk.catalogue.configured(name)
@@ -101,8 +103,11 @@ class Certificates:
             return jobs.RENEW
         if status.damaged and not status.revoked:
             return jobs.RESTORE
-        if status.is_due(clock.now()):
+        if status.is_due(clock.now(), min_days):
             return jobs.RENEW
         if status.undelivered:
             return jobs.DELIVER
+        if min_days is not None and status.installed:
+            until = clock.text(status.installed.not_after)
+            raise Failure(errors.NOT_DUE, f"'{name}' is valid until {until}: it has more than {min_days} days left")
         raise Failure(errors.NOT_DUE, f"'{name}' is to be renewed at {clock.text(status.renew_at)}, not before")

@@ -6,7 +6,7 @@ import asyncio
 from acmed.bus import BusLost, DBusError
 from acmed.config.identifiers import MAX_NAMES
 from acmed.names import Identifier, InvalidName
-from acmed.privd import accounts, bindings, lookup, pid1, retirement, rollover
+from acmed.privd import account_import, accounts, bindings, lookup, pid1, retirement, rollover
 from acmed.privd.handlers.turns import Answer, Turns
 from acmed.privd.refusal import refusal
 from acmed.varlink import Call, invalid_parameter
@@ -23,9 +23,9 @@ class Accounts(Turns):
         _: Call,
         job: int,
         account: str,
-        directory: str,
+        directory: str | None,
         contact: list[str],
-        key_type: str,
+        key_type: str | None,
         ca_pem: str | None,
     ) -> Answer:
         async with self._account(job, account):
@@ -44,6 +44,17 @@ class Accounts(Turns):
             accounts.check_directory(self._places, account, url)
             wish = bindings.checked(url, key_id, hmac_key, algorithm)
             await asyncio.to_thread(bindings.seal_binding, self._places, account, wish)
+            return {}
+
+    async def import_account_key(self, _: Call, job: int, account: str, directory: str, key: str) -> Answer:
+        """acme-keyd reads it when NewAccount starts it again."""
+        async with self._account(job, account):
+            accounts.check_directory(self._places, account, accounts.checked_directory(directory))
+            known = self._places.configuration().accounts.get(account)
+            if known:
+                accounts.check_key_is_ours(known)
+            pem = await asyncio.to_thread(account_import.checked, key)
+            await asyncio.to_thread(account_import.seal_key, self._places, account, pem)
             return {}
 
     async def set_account_uri(self, _: Call, job: int, account: str, uri: str) -> Answer:
@@ -79,7 +90,7 @@ class Accounts(Turns):
 
     async def new_account_key(self, _: Call, job: int, account: str, key_type: str) -> Answer:
         async with self._account(job, account):
-            accounts.registered(self._places, account)
+            accounts.check_key_is_ours(accounts.registered(self._places, account))
             wanted = accounts.checked_key_type(key_type)
             await asyncio.to_thread(rollover.make_next_key, self._places, account, wanted)
             await self._restart_keyd(account)
@@ -109,7 +120,9 @@ class Accounts(Turns):
             return {"thumbprint": await self._permits.authorize(account, subject, wanted)}
 
     async def _restart_keyd(self, account: str) -> None:
-        """acme-keyd reads keys and accounts when it starts. Where it does not run, there is nothing to do."""
+        """acme-keyd reads keys and accounts when it starts. Where it does not run, there is nothing to do. A key store
+        sees by itself what has changed, and may have a key that somebody unlocked.
+        """
         try:
             async with pid1.connected() as manager:
                 result = await manager.job("TryRestartUnit", _KEYD, "replace", timeout=_RESTART_TIMEOUT)

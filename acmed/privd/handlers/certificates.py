@@ -8,6 +8,7 @@ from typing import Any
 
 from acmed.config import Account
 from acmed.privd import (
+    anchors,
     configure,
     deliver,
     elsewhere,
@@ -51,7 +52,8 @@ class Certificates(Turns):
             known = lookup.certificate(configuration, certificate)
             chosen = lookup.account_for(configuration, known, account)
             # What would keep it from being installed is told now, not when the CA has issued.
-            ownership.key_access(configuration.services[service] for service in known.services)
+            ownership.own_access(configuration, known, "privkey")
+            await asyncio.to_thread(anchors.read, known)
             csr = None
             if known.csr:
                 ownership.check_keyless(configuration, known)
@@ -123,7 +125,8 @@ class Certificates(Turns):
         if material is None or account is None:
             raise refusal("NoSuchRequest", certificate=name, request=request_name)
         material = replaced(material, request=replaced(material.request, account=account))
-        verified = await verifier.verify(self._places, name, material.request, chain)
+        trusted = await asyncio.to_thread(anchors.read, certificate)
+        verified = await verifier.verify(self._places, name, material.request, chain, trusted)
         return await asyncio.to_thread(install.install, self._places, configuration, certificate, material, verified)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from acmed.varlink import VarlinkError
+from tests.unit.clientd import jws
 from tests.unit.clientd.ca_parts import Refusal
 from tests.unit.clientd.conftest import Play
 from tests.unit.clientd.faults import lose_answer, page, refuse
@@ -31,6 +32,25 @@ def test_an_account_that_was_never_registered(play: Play) -> None:
             await rig.order()
         assert caught.value.parameters["type"] == "accountDoesNotExist"
         assert rig.ca.requests == []
+
+    play(scenario, registered=False)
+
+
+def test_an_account_is_found_by_its_key(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        uri = rig.ca.open_account(jws.jwk(rig.keys.key))
+        assert await rig.ask("FindAccount") == {"uri": uri, "status": "valid"}
+        assert rig.ca.payloads("newAccount") == [{"onlyReturnExisting": True}]
+
+    play(scenario, registered=False)
+
+
+def test_an_account_that_is_not_found_is_not_made(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        with pytest.raises(VarlinkError) as caught:
+            await rig.ask("FindAccount")
+        assert caught.value.parameters["type"] == "accountDoesNotExist"
+        assert rig.ca.accounts == {}
 
     play(scenario, registered=False)
 

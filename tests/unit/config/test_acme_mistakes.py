@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from acmed.config.model import KEY_USAGES
 from tests.unit.config.place import STAGING, Place
 
 GOOD = 'names = ["www.example.com"]\n'
@@ -64,6 +65,33 @@ DEFAULTS = [
     (
         f"validity-days = 0x{'F' * 5000}",
         "'validity-days' in [defaults] is out of range; allowed are 1 to 36500",
+        "",
+    ),
+    (
+        'key-usage = "digitalSignature"',
+        "'key-usage' in [defaults] must be an array of strings such as [\"digitalSignature\"], not a string",
+        "",
+    ),
+    (
+        'key-usage = ["digitalsignature"]',
+        f"'key-usage' in [defaults] has 'digitalsignature'; allowed are {', '.join(KEY_USAGES)}",
+        "did you mean 'digitalSignature'?",
+    ),
+    (
+        'key-usage = ["keyAgreement", "keyAgreement"]',
+        "'key-usage' in [defaults] has 'keyAgreement' twice",
+        "",
+    ),
+    (
+        'key-usage = ["digitalSignature", "decipherOnly"]',
+        "'key-usage' in [defaults] has 'decipherOnly', which has a meaning beside 'keyAgreement' alone",
+        "",
+    ),
+    ('hash = "sha1"', "'hash' in [defaults] is 'sha1'; allowed are sha256, sha384, sha512", "did you mean 'sha512'?"),
+    ("hash = 256", "'hash' in [defaults] must be a string, not an integer", ""),
+    (
+        'trust-anchors = "roots.pem"',
+        "'trust-anchors' in [defaults] is 'roots.pem'; it must be an absolute path, beginning with '/'",
         "",
     ),
     (
@@ -365,6 +393,8 @@ CERTIFICATE = [
             ("must-staple", "true"),
             ("common-name", '"www.example.com"'),
             ("subject", '"O=x"'),
+            ("key-usage", '["digitalSignature"]'),
+            ("hash", '"sha256"'),
         )
     ),
     ("limits = 1", "unknown key 'limits'", "it belongs into [account.NAME] of acmed.toml"),

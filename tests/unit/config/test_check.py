@@ -66,6 +66,18 @@ def test_group(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["acmed.toml", "acmed.toml.d/more.toml", "certificates.d/www.toml"])
+def test_file_that_only_root_can_read(tmp_path: Path, name: str) -> None:
+    """acme-keyd and the others have users of their own: for them it would not be there."""
+    place = Place(tmp_path, "[defaults]\npreflight = false\n")
+    place.write("acmed.toml.d/more.toml", "[http01]\n")
+    place.write("certificates.d/www.toml", 'names = ["www.example.com"]\n')
+    path = place.etc / name
+    path.chmod(0o600)
+    found = [problem for problem in check(place.load(), _keys(tmp_path)) if "readable" in problem.message]
+    assert [(problem.path, problem.hint) for problem in found] == [(path, f"chmod a+r {path}; no secret belongs in it")]
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "fault"),
     [
@@ -107,12 +119,12 @@ def test_account_without_a_key(tmp_path: Path) -> None:
     keys = _keys(tmp_path) / "acmed.accounts"
     (keys / "ca").touch()
     hints = [
-        "make an account with a new key, or seal the key that you have (PKCS#8 in PEM format):\n"
-        f"acmectl account add {options} --agree-tos\n"
-        f"systemd-creds encrypt --name=account_{name} KEY.pem {keys}/{name}"
-        for name, options in (
-            ("staging", """staging --directory letsencrypt-staging --contact 'it'"'"'s@example.com'"""),
-            ("ca", "ca --directory 'https://ca.example/?a&b'"),
+        "make an account with a new key, or bring the key along that it has:\n"
+        f"acmectl account add {name} --directory {directory}{contact} --agree-tos\n"
+        f"acmectl account import --name {name} --directory {directory} KEY"
+        for name, directory, contact in (
+            ("staging", "letsencrypt-staging", """ --contact 'it'"'"'s@example.com'"""),
+            ("ca", "'https://ca.example/?a&b'", ""),
         )
     ]
     assert list(map(_line, check(place.load(), tmp_path))) == [
@@ -169,7 +181,8 @@ def test_drop_in_is_enough(tmp_path: Path) -> None:
     """What the hint says to paste, read as systemd would, makes the problem go away; also for odd paths."""
     directory = tmp_path / "a b%c'd"
     (directory / "www").mkdir(parents=True)
-    place = _with_files(tmp_path, f'cert = "{directory}/{{name}}/x.pem", key = 1'.removesuffix(", key = 1"), "www")
+    written = str(directory).replace("%", "%%")
+    place = _with_files(tmp_path, f'cert = "{written}/{{name}}/x.pem", key = 1'.removesuffix(", key = 1"), "www")
     [problem] = [p for p in delivery.files(place.load(), ()) if "\n" in p.hint]
     units = tmp_path / "root/systemd/system"
     (units / f"{sandbox.UNIT}.d").mkdir(parents=True)
@@ -243,3 +256,54 @@ def test_printed_problem() -> None:
     assert (
         str(Problem(path, 1, "wrong", "paste:\n[x]\ny")) == "/etc/acmed/acmed.toml:1: wrong\n    paste:\n    [x]\n    y"
     )
+
+
+def _own(tmp_path: Path, text: str) -> Place:
+    place = Place(tmp_path)
+    place.write("certificates.d/www.toml", f"{GOOD}{text}")
+    return place
+
+
+def test_own_files(tmp_path: Path) -> None:
+    """A certificate's: as those of a service."""
+    text = 'files = { cert = "/usr/bin/{name}.pem", chain = "/nothing/x", fullchain = "/var/tmp/x" }\n'
+    place = _own(tmp_path, text)
+    hint = (
+        "write this to /etc/systemd/system/acme-privd.service.d/certificate-www.conf, then run:"
+        " systemctl daemon-reload && systemctl try-restart acme-privd.service\n"
+        "[Service]\n"
+        "ReadWritePaths=-/nothing -/usr/bin -/var/tmp"
+    )
+    message = "certificate www has files in /nothing, /usr/bin, /var/tmp, where acme-privd.service may not write"
+    assert list(map(_line, delivery.files(place.load(), ()))) == [
+        ("www.toml", 3, "the directory /nothing is not there", "mkdir -p /nothing", False),
+        ("www.toml", 3, message, hint, False),
+    ]
+    message = "/var/tmp/x is in /var/tmp, which acme-privd.service does not see"
+    expected = ("www.toml", 3, message, "use a directory such as /etc/NAME", False)
+    assert list(map(_line, delivery.hidden(place.load()))) == [expected]
+
+
+def test_own_file_that_is_a_services_too(tmp_path: Path) -> None:
+    place = _with_files(tmp_path, 'cert = "/usr/bin/{name}.pem"', "www", "www2")
+    place.write("certificates.d/www2.toml", 'names = ["x.example.com"]\n[files]\nchain = "/usr/bin/www.pem"\n')
+    message = "/usr/bin/www.pem is written for certificate www (service nginx) and certificate www2"
+    expected = [("www2.toml", 2, message, "put {name} into the path", False)]
+    assert list(map(_line, delivery.files(place.load(), None))) == expected
+
+
+def test_own_owner_and_group(tmp_path: Path) -> None:
+    place = _own(tmp_path, 'owner = "nosuchuser"\ngroup = "nosuchgroup"\n')
+    keys = _keys(tmp_path, "staging")
+    assert list(map(_line, check(place.load(), keys))) == [
+        ("www.toml", 3, "there is no user 'nosuchuser' here", "install what makes the user", False),
+        ("www.toml", 4, "there is no group 'nosuchgroup' here", "install what makes the group", False),
+    ]
+    place.write("certificates.d/www.toml", f'{GOOD}owner = "nobody"\ngroup = "root"\n')
+    assert check(place.load(), keys) == ()
+
+
+def test_hook_of_a_service(tmp_path: Path) -> None:
+    place = Place(tmp_path, shipped=f'{NGINX}hook = "push"\n')
+    [problem] = check(place.load(), _keys(tmp_path, "staging"), tmp_path)
+    assert _line(problem) == ("shipped.toml", 3, f"{tmp_path}/push is not there", "", False)

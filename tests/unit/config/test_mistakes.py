@@ -16,6 +16,7 @@ CONTACT = "allowed are mail addresses and mailto: URLs with one address each"
 UNIT = "which is no unit name; allowed are letters, digits and : _ . \\ - @"
 UNITS = ".service, .socket, .target, .path, .timer, .mount, .automount, .swap, .slice, .scope, .device"
 MODES = "0400, 0440, 0600, 0640: a private key is read by its group at most, and written by root"
+OWN_MODES = "allowed are 0400, 0440, 0600, 0640, 0444, 0644: nobody but their owner may write them"
 URL = "it must be a URL such as https://ca.example.com/directory, without user or password"
 PROXY = "it must be a URL such as http://proxy.example.com:3128, without user or password"
 LEVELS = "emerg, alert, crit, err, warning, notice, info, debug"
@@ -234,41 +235,41 @@ SERVICE = [
     (
         'files = { pem = "/etc/x" }',
         2,
-        "unknown key 'pem' in 'files'",
+        "unknown key 'pem' in [service.web.files]",
         "known here: privkey, cert, chain, fullchain, combined",
     ),
     (
         'files = { fulchain = "/etc/x" }',
         2,
-        "unknown key 'fulchain' in 'files'",
+        "unknown key 'fulchain' in [service.web.files]",
         "did you mean 'fullchain'?",
     ),
-    ("files = { cert = 1 }", 2, "'files' in [service.web] must give a path for cert, not an integer", ""),
+    ("files = { cert = 1 }", 2, "'cert' in [service.web.files] must be a string, not an integer", ""),
     ('files = "x"', 2, "'files' in [service.web] must be a table, not a string", ""),
     (
         'files = { cert = "x/{name}.pem" }',
         2,
-        "'files' in [service.web] has 'x/{name}.pem' for cert; it must be an absolute path, beginning with '/'",
+        "'cert' in [service.web.files] is 'x/{name}.pem'; it must be an absolute path, beginning with '/'",
         "",
     ),
     (
         'files = { cert = "/etc/{host}.pem" }',
         2,
-        "'files' in [service.web] has '/etc/{host}.pem' for cert; the only thing in braces may be {name}, the "
+        "'cert' in [service.web.files] is '/etc/{host}.pem'; the only thing in braces may be {name}, the "
         "certificate's name",
         "",
     ),
     (
         'files = { cert = "/etc/{name}/../x" }',
         2,
-        "'files' in [service.web] has '/etc/{name}/../x' for cert; it must be written without '..', '.', '//' or a "
+        "'cert' in [service.web.files] is '/etc/{name}/../x'; it must be written without '..', '.', '//' or a "
         "final '/': '/etc/x'",
         "",
     ),
     (
         'files = { cert = "/var/lib/acme/{name}.pem" }',
         2,
-        "'files' in [service.web] has '/var/lib/acme/{name}.pem' for cert; it must not be in /var/lib/acme, which is "
+        "'cert' in [service.web.files] is '/var/lib/acme/{name}.pem'; it must not be in /var/lib/acme, which is "
         "acmed's own",
         "",
     ),
@@ -279,6 +280,38 @@ SERVICE = [
         "'combined' is the key and the full chain in one file",
     ),
     ("unit = []", 2, "unknown key 'unit' in [service.web]", "did you mean 'units'?"),
+    (
+        'hook = "/usr/bin/x"',
+        2,
+        "'hook' in [service.web] is '/usr/bin/x'; it must be the name of a file in /etc/acmed/hooks.d: letters, digits,"
+        " '.', '_' and '-'",
+        "",
+    ),
+]
+
+# A certificate's file after its names, and line, message, hint
+OWN_FILES = [
+    ('owner = "0"', 2, "'owner' is '0', which is no name of a user; numbers are not allowed", ""),
+    ('owner = "www:www"', 2, "'owner' is 'www:www', which is no name of a user; numbers are not allowed", ""),
+    ('group = ""', 2, "'group' is '', which is no name of a group; numbers are not allowed", ""),
+    ('mode = "0664"', 2, f"'mode' is '0664'; {OWN_MODES}", ""),
+    ('mode = "0755"', 2, f"'mode' is '0755'; {OWN_MODES}", ""),
+    ('mode = "4644"', 2, f"'mode' is '4644'; {OWN_MODES}", ""),
+    ("mode = 640", 2, "'mode' must be a string, not an integer", ""),
+    (
+        'group = "tls"\nmode = "0600"',
+        3,
+        "'mode' '0600' keeps the key from the group 'tls'; it must be 0440 or 0640",
+        "",
+    ),
+    ('[files]\ncrt = "/etc/x"', 3, "unknown key 'crt' in [files]", "did you mean 'cert'?"),
+    ('files = { cert = "x" }', 2, "'cert' in [files] is 'x'; it must be an absolute path, beginning with '/'", ""),
+    (
+        'csr = true\nfiles = { cert = "/etc/x", privkey = "/etc/y", combined = "/etc/z" }',
+        3,
+        "'files' has privkey and combined beside csr = true: the key is elsewhere",
+        "remove them",
+    ),
 ]
 
 # A certificate's file, and line, message, hint
@@ -393,6 +426,13 @@ def test_certificate(tmp_path: Path, text: str | bytes, line: int, message: str,
     assert [problem.path for problem in configuration.broken["bad"]] == [path]
 
 
+@pytest.mark.parametrize(("text", "line", "message", "hint"), OWN_FILES)
+def test_a_certificates_own_files(tmp_path: Path, text: str, line: int, message: str, hint: str) -> None:
+    place = Place(tmp_path)
+    place.write("certificates.d/www.toml", GOOD + text)
+    assert place.problems() == [("certificates.d/www.toml", line, message, hint)]
+
+
 def test_first_certificate_without_an_account_tells_how_to_make_one(tmp_path: Path) -> None:
     place = Place(tmp_path, "")
     place.write("certificates.d/www.toml", GOOD)
@@ -446,11 +486,10 @@ def test_two_groups_for_one_key(tmp_path: Path) -> None:
     place = Place(tmp_path, STAGING + groups)
     place.write("certificates.d/www.toml", GOOD + 'services = [\n"nginx", "mail", "chat"]')
     message = "'services' give the private key to two groups: mail wants mail-users and chat wants chat-users"
-    hint = (
-        "make a group with both users in it and set it as 'group' of both services in acmed.toml,"
-        " or order a certificate for each"
-    )
+    hint = "make a group with both users in it and set it as 'group' here, or order a certificate for each"
     assert place.problems() == [("certificates.d/www.toml", 2, message, hint)]
+    place.write("certificates.d/www.toml", GOOD + 'services = ["mail", "chat"]\ngroup = "both"\n')
+    assert place.problems() == []
 
 
 @pytest.mark.parametrize("name", ["Upper.toml", "two..dots.toml", "a.toml.toml", "-x.toml", "blank .toml"])

@@ -67,6 +67,7 @@ def test_example_has_the_defaults_it_names(tmp_path: Path) -> None:
         ("reuse-key", "[defaults]"),
         ("preflight", "[defaults]"),
         ("must-staple", "[defaults]"),
+        ("hash", "[defaults]"),
         ("mode", "[http01]"),
     ):
         line = re.search(rf"^#({key} = .*)$", EXAMPLE, re.MULTILINE)

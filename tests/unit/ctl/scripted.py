@@ -115,6 +115,7 @@ class Service:
             "Status": "valid",
             "TermsOfService": "",
             "Authorize": [],
+            "KeySource": "",
         }
         return self._add(f"{ROOT}/account/{name}", "Account", properties | values, {})
 
@@ -255,6 +256,7 @@ class World:
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
+                start_new_session=True,  # a terminal that a test gives it is the only one
                 preexec_fn=_heed_ctrl_c,
                 env=os.environ | own | dict(environment or {}),
             )

@@ -40,7 +40,14 @@ REVOKE: dict[str, Any] = {
     "no_replace": False,
     "certificate_key": False,
 }
-RENEW: dict[str, Any] = {"certificates": [], "due": False, "all": False, "force": False, "new_key": False}
+RENEW: dict[str, Any] = {
+    "certificates": [],
+    "due": False,
+    "all": False,
+    "force": False,
+    "new_key": False,
+    "min_days": None,
+}
 ADD = {
     "account": "default",
     "contact": None,
@@ -51,6 +58,7 @@ ADD = {
     "eab_hmac_file": None,
     "eab_algorithm": "HS256",
 }
+IMPORT = {"name": "default", "directory": None, "contact": None, "agree_tos": False, "ca_file": None}
 LE = DIRECTORIES["letsencrypt"]
 
 
@@ -64,6 +72,7 @@ LE = DIRECTORIES["letsencrypt"]
         ("account show", "account-show", {"account": None}),
         ("account show a", "account-show", {"account": "a"}),
         ("account add --directory letsencrypt --agree-tos", "account-add", {**ADD, "directory": LE}),
+        ("account add --agree-tos", "account-add", ADD | {"directory": None}),
         (
             "account add b --directory https://ca.example:14000/dir --contact a@example.com "
             "--contact mailto:b@example.com --agree-tos --ca-file ca.pem --key-type rsa-2048",
@@ -89,6 +98,29 @@ LE = DIRECTORIES["letsencrypt"]
                 "eab_hmac_file": Path("-"),
                 "eab_algorithm": "HS512",
             },
+        ),
+        (
+            "account import /etc/letsencrypt/accounts/a",
+            "account-import",
+            IMPORT | {"path": Path("/etc/letsencrypt/accounts/a")},
+        ),
+        (
+            "account import --name b --directory letsencrypt --contact a@example.com --agree-tos --ca-file c.pem x.pem",
+            "account-import",
+            {
+                "path": Path("x.pem"),
+                "name": "b",
+                "directory": LE,
+                "contact": ["mailto:a@example.com"],
+                "agree_tos": True,
+                "ca_file": Path("c.pem"),
+            },
+        ),
+        ("account log", "account-log", {"account": None, "since": None, "lines": 100}),
+        (
+            "account log a --since 2026-02-19T08:00:00+00:00 --lines 5",
+            "account-log",
+            {"account": "a", "since": 1771488000.0, "lines": 5},
         ),
         (
             "account update a --contact b@example.com",
@@ -144,6 +176,8 @@ LE = DIRECTORIES["letsencrypt"]
         ("renew --due --no-ask-password", "renew", {**RENEW, "due": True, "no_ask_password": True}),
         ("renew --all --force", "renew", {**RENEW, "all": True, "force": True}),
         ("renew a b --new-key", "renew", {**RENEW, "certificates": ["a", "b"], "new_key": True}),
+        ("renew --due --min-days 21", "renew", {**RENEW, "due": True, "min_days": 21}),
+        ("renew a --min-days 0 --new-key", "renew", {**RENEW, "certificates": ["a"], "new_key": True, "min_days": 0}),
         ("revoke a", "revoke", {**REVOKE, "certificate": "a"}),
         ("revoke a --reason KEYcompromise", "revoke", {**REVOKE, "certificate": "a", "reason": 1}),
         ("revoke a --reason 5", "revoke", {**REVOKE, "certificate": "a", "reason": 5}),
@@ -158,6 +192,8 @@ LE = DIRECTORIES["letsencrypt"]
         ("watch", "watch", {}),
         ("cancel 7", "cancel", {"job": 7}),
         ("config check", "config-check", {}),
+        ("import lacme", "import-lacme", {"config": Path("/etc/lacme/lacme.conf"), "dry_run": False}),
+        ("import lacme --config x.conf -n", "import-lacme", {"config": Path("x.conf"), "dry_run": True}),
     ],
 )
 def test_accepted(line: str, command: str, values: dict[str, Any]) -> None:
@@ -181,11 +217,19 @@ def test_accepted(line: str, command: str, values: dict[str, Any]) -> None:
         ("renew", "give certificates, or --due, or --all"),
         ("renew a --all", "give certificates, or --due, or --all"),
         ("renew --due --force", "not with --due"),
+        ("renew a --force --min-days 21", "give one of them"),
+        ("renew a --min-days=-1", "--force renews at any time"),
+        ("renew a --min-days 36501", "is not a number of days from 1 to 36500"),
+        ("renew a --min-days soon", "is not a number of days"),
         ("revoke", "CERT"),
         ("revoke a --reason 2", "keyCompromise (1)"),
         ("cancel x", "'x' is not the number of a job"),
         ("cancel 0", "'0' is not the number of a job"),
         ("account add --directory letsencrypt --eab-key-id k", "--eab-hmac-file go together"),
+        ("account import", "PATH"),
+        ("account log --since yesterday", "'yesterday' is neither a date and time"),
+        ("account log --since 99999999999d", "is neither"),
+        ("account log --lines 0", "from 1 to"),
         ("account update a", "give --contact, or --no-contact"),
         ("account update a --contact a@example.com --no-contact", "give --contact, or --no-contact"),
         ("order --csr a.pem", "--csr needs --name"),
@@ -198,7 +242,6 @@ def test_accepted(line: str, command: str, values: dict[str, Any]) -> None:
         ("revoke --file a.pem --no-replace", "go with a CERT"),
         ("authorize", "NAME"),
         ("dns", "COMMAND"),
-        ("account add --agree-tos", "--directory"),
         ("account add --directory http://ca.example/ --agree-tos", "neither an https URL nor one of letsencrypt"),
         ("account add --directory letsencrypt --agree-tos --contact nobody", "'nobody' is not a mail address"),
         ("list --color sometimes", "always"),

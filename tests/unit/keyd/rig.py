@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from acmed import base64url
 from acmed.config import Account
 from acmed.config.model import ExternalBinding
-from acmed.keyd import jws
 from acmed.keyd.credentials import Credentials
 from acmed.keyd.keyring import Keyring
 from acmed.keyd.keys import Key, parse
@@ -70,7 +70,7 @@ class Keyd:
 
     def sign(self, payload: Any, url: str = f"{CA}/any", nonce: str = NONCE) -> dict[str, Any]:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        return asyncio.run(self.service.sign(PEER, "default", url, nonce, jws.encode(body)))
+        return asyncio.run(self.service.sign(PEER, "default", url, nonce, base64url.encode(body)))
 
     def lookup(self, *, by_next: bool, url: str = f"{CA}/new-account", nonce: str = NONCE) -> dict[str, Any]:
         return asyncio.run(self.service.sign_lookup(PEER, "default", url, nonce, by_next))
@@ -121,17 +121,17 @@ def unavailable(act: Callable[[], Any]) -> str:
 
 
 def header(answer: dict[str, Any]) -> dict[str, Any]:
-    return dict(json.loads(jws.decode(answer["protected"])))
+    return dict(json.loads(base64url.decode(answer["protected"])))
 
 
 def payload(answer: dict[str, Any]) -> dict[str, Any]:
-    return dict(json.loads(jws.decode(answer["payload"])))
+    return dict(json.loads(base64url.decode(answer["payload"])))
 
 
 def verify(answer: dict[str, Any], key: Key) -> None:
     """Raises InvalidSignature."""
     algorithm, private = header(answer)["alg"], key.private
-    signature, data = jws.decode(answer["signature"]), f"{answer['protected']}.{answer['payload']}".encode()
+    signature, data = base64url.decode(answer["signature"]), f"{answer['protected']}.{answer['payload']}".encode()
     if isinstance(private, rsa.RSAPrivateKey):
         private.public_key().verify(signature, data, padding.PKCS1v15(), HASHES[algorithm])
     elif isinstance(private, Ed25519PrivateKey):

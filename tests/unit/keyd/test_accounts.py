@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidSignature
 
+from acmed import base64url
 from acmed.keyd import jws
 from acmed.keyd.permits import MAX_SIGNATURES
 from tests.unit.keyd.rig import CA, NONCE, URI, Keyd, header, new_key, payload, refused, unavailable, verify
@@ -236,7 +237,7 @@ def test_a_key_of_the_callers_is_never_changed_to(keyd: Keyd) -> None:
         permit(keyd, kind)
     genuine, evil = payload(keyd.change_key()), new_key()
     protected = jws.protected_header("ES256", None, f"{CA}/key-change", jwk=evil.jwk)
-    change = jws.encode(jws.compact({"account": URI, "oldKey": keyd.key.jwk}))
+    change = base64url.encode(jws.compact({"account": URI, "oldKey": keyd.key.jwk}))
     forged = jws.flattened(protected, change, evil.sign(f"{protected}.{change}".encode()))
     for inner in (forged, genuine):
         assert keyd.refusal(inner, f"{CA}/key-change")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from acmed import base64url
 from acmed.config.model import ExternalBinding
 from acmed.hmackey import ALGORITHMS, parse
-from acmed.keyd import binding, jws
+from acmed.keyd import binding
 from tests.unit.keyd.rig import CA, NONCE, Keyd, header, payload, unavailable, verify
 
 CONTACT = ["mailto:admin@example.com"]
@@ -37,7 +38,7 @@ def test_hs256_of_rfc_7515_appendix_a_1() -> None:
         b"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
         b".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
     )
-    assert jws.encode(binding.mac(key, "HS256", data)) == "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    assert base64url.encode(binding.mac(key, "HS256", data)) == "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -54,7 +55,7 @@ def test_what_a_ca_checks(bound: Keyd, algorithm: str) -> None:
     assert header(inner) == {"alg": algorithm, "kid": "kid-1", "url": URL}
     assert payload(inner) == bound.key.jwk
     data = f"{inner['protected']}.{inner['payload']}".encode()
-    assert jws.decode(inner["signature"]) == hmac.new(SECRET, data, f"sha{algorithm[2:]}").digest()
+    assert base64url.decode(inner["signature"]) == hmac.new(SECRET, data, f"sha{algorithm[2:]}").digest()
 
 
 def test_the_one_shot_seal_is_over_what_the_caller_gave(bound: Keyd) -> None:
@@ -102,7 +103,7 @@ def test_an_account_without_one_is_signed_as_it_came(tmp_path: Path) -> None:
     keyd.restart()
     permit(keyd)
     body = json.dumps(WANTED, indent=2).encode()
-    assert keyd.sign(body, URL)["payload"] == jws.encode(body)
+    assert keyd.sign(body, URL)["payload"] == base64url.encode(body)
 
 
 def test_a_lookup_has_no_binding(bound: Keyd) -> None:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
+from acmed import base64url
 from acmed.keyd import credentials, jws
 from acmed.keyd.keys import UnusableKey, parse
 from tests.unit.keyd.rig import Keyd, header, new_key, pem, verify
@@ -43,7 +44,7 @@ def test_a_key_can_follow_one_of_another_kind(tmp_path: Path) -> None:
     keyd.restart()
     keyd.permit(keyd.permits.permit_key_change)
     outer = keyd.change_key()
-    inner = json.loads(jws.decode(outer["payload"]))
+    inner = json.loads(base64url.decode(outer["payload"]))
     assert (header(outer)["alg"], header(inner)["alg"]) == ("RS256", "EdDSA")
     verify(outer, keyd.key)
     verify(inner, keyd.next_key)
@@ -86,11 +87,11 @@ def test_thumbprint_of_rfc_7638() -> None:
 
 def test_ed25519_of_rfc_8037_appendix_a() -> None:
     """A.1 and A.2: the key; A.3: its thumbprint; A.4: a signature, which for Ed25519 is always the same one."""
-    private = Ed25519PrivateKey.from_private_bytes(jws.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"))
+    private = Ed25519PrivateKey.from_private_bytes(base64url.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"))
     key = parse(pem(private))
     assert key.jwk == {"crv": "Ed25519", "kty": "OKP", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
     assert key.thumbprint == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
-    signature = jws.encode(key.sign(b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc"))
+    signature = base64url.encode(key.sign(b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc"))
     assert signature == "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"
 
 
@@ -98,7 +99,7 @@ def test_credentials_are_found_by_their_kind(tmp_path: Path) -> None:
     one, other, following = new_key(), new_key(), new_key()
     for name, key in (("account_one", one), ("account_next_one", other), ("next_one", following)):
         (tmp_path / name).write_bytes(pem(key.private))
-    (tmp_path / "binding_one").write_text(f" {jws.encode(bytes(32))}=\n")
+    (tmp_path / "binding_one").write_text(f" {base64url.encode(bytes(32))}=\n")
     found = credentials.read(tmp_path)
     assert {name: key.jwk for name, key in found.keys.items()} == {"one": one.jwk, "next_one": other.jwk}
     assert {name: key.jwk for name, key in found.next_keys.items()} == {"one": following.jwk}

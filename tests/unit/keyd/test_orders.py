@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from acmed.keyd import jws
+from acmed import base64url
 from acmed.keyd.permits import MAX_SIGNATURES
 from tests.unit.keyd.rig import CSR, NAMES, Keyd
 
@@ -86,15 +86,15 @@ def test_authorizations_for_anything_else_are_refused(keyd: Keyd, payload: Any) 
 def test_no_finalize_by_any_csr_under_a_permit_for_authorizations(keyd: Keyd, csr: bytes) -> None:
     authorize(keyd)
     keyd.sign({"identifiers": NAMES})
-    assert keyd.refusal({"csr": jws.encode(csr)})
+    assert keyd.refusal({"csr": base64url.encode(csr)})
     assert keyd.refusal({"csr": ""})
 
 
 def test_an_order_of_the_same_names_beside_it_is_finalized_with_its_own_csr_only(keyd: Keyd) -> None:
     keyd.permit_order(digest=hashlib.sha256(b"ordered").hexdigest(), profile="shortlived")
     authorize(keyd)
-    keyd.sign({"csr": jws.encode(b"ordered")})
-    assert keyd.refusal({"csr": jws.encode(CSR)})
+    keyd.sign({"csr": base64url.encode(b"ordered")})
+    assert keyd.refusal({"csr": base64url.encode(CSR)})
 
 
 def test_an_order_permit_is_for_no_new_authorization(keyd: Keyd) -> None:

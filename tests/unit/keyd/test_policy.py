@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from acmed.keyd import jws
+from acmed import base64url
 from acmed.keyd.permits import MAX_SIGNATURES
 from acmed.varlink import VarlinkError
 from tests.unit.keyd.rig import CA, CSR, NAMES, NONCE, PEER, URI, Keyd, header, verify
@@ -19,7 +19,7 @@ DER = b"a certificate"
 
 
 def finalize(csr: bytes = CSR) -> dict[str, str]:
-    return {"csr": jws.encode(csr)}
+    return {"csr": base64url.encode(csr)}
 
 
 def test_an_order_with_its_permit_is_signed_from_end_to_end(keyd: Keyd) -> None:
@@ -46,7 +46,7 @@ def test_an_order_with_its_permit_is_signed_from_end_to_end(keyd: Keyd) -> None:
         {"identifier": NAMES},
         {"identifiers": [{"type": "dns", "value": "example.com", "extra": 1}, NAMES[0]]},
         finalize(b"another CSR"),
-        {"csr": jws.encode(CSR), "extra": 1},
+        {"csr": base64url.encode(CSR), "extra": 1},
         {"csr": base64.urlsafe_b64encode(CSR + b"\0\0").decode()},
         {"status": "deactivated"},
         {"contact": ["mailto:evil@example.org"]},
@@ -59,8 +59,8 @@ def test_an_order_with_its_permit_is_signed_from_end_to_end(keyd: Keyd) -> None:
         {"termsOfServiceAgreed": True, "contact": []},
         {"termsOfServiceAgreed": True, "onlyReturnExisting": True},
         {"protected": "e30", "payload": "e30", "signature": "AA"},
-        {"certificate": jws.encode(DER), "reason": 1},
-        {"certificate": jws.encode(DER)},
+        {"certificate": base64url.encode(DER), "reason": 1},
+        {"certificate": base64url.encode(DER)},
         {"resource": "challenge"},
         [],
         "text",
@@ -143,7 +143,7 @@ def test_a_newer_permit_for_a_certificate_replaces_the_older(keyd: Keyd) -> None
 def test_a_one_shot_permit_is_for_one_url_and_payload(keyd: Keyd) -> None:
     digest = hashlib.sha256(DER).hexdigest()
     keyd.permit(keyd.permits.permit_revoke, digest, 1)
-    revocation = {"certificate": jws.encode(DER), "reason": 1}
+    revocation = {"certificate": base64url.encode(DER), "reason": 1}
     assert keyd.refusal(revocation | {"reason": 4})
     assert keyd.refusal(revocation | {"reason": True})
     for _ in range(MAX_SIGNATURES):  # badNonce: the same again

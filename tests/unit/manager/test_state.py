@@ -43,7 +43,9 @@ def test_all_that_is_known_is_read_by_the_next_run(tmp_path: Path) -> None:
     state = replace(
         _STATE,
         replace=True,
-        issued=Issuance("f1", "default", "rsa-2048", "classic", True, "a.example.com", "1-2-3", "c1"),
+        issued=Issuance(
+            "f1", "default", "rsa-2048", "classic", True, "a.example.com", "1-2-3", "c1", "keyAgreement", "sha512"
+        ),
         window=Window("f1", "a.b", 1, 2, "https://ca.example/why", 3),
         files="1-2-3 -",
         csr="c1",
@@ -116,6 +118,16 @@ def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
     store.save_job(replace(_JOB, id=7))
     (tmp_path / "last-job").unlink()
     assert Store(tmp_path).next_job() == 8
+
+
+def test_what_an_older_acmed_ordered_had_what_it_always_had(tmp_path: Path) -> None:
+    issued = Issuance("f1", "default", "rsa-2048", "classic", True, "a.example.com", "1-2-3", "c1")
+    Store(tmp_path).save_certificate("www", replace(_STATE, issued=issued))
+    (path,) = (tmp_path / "certificates").iterdir()
+    written = json.loads(path.read_text())
+    del written["issued"]["key_usage"], written["issued"]["hash"]
+    path.write_text(json.dumps(written))
+    assert Store(tmp_path).certificate("www").issued == issued
 
 
 def _broken() -> list[str]:

@@ -33,6 +33,31 @@ _ISSUED = Issuance("f1", "default", "ecdsa-p256", "", False, "", "", "")
 
 
 @pytest.mark.parametrize(
+    ("status", "days", "due"),
+    [
+        (_FRESH, 79, False),  # it has 80 days left
+        (_FRESH, 80, True),
+        (_FRESH, 2**32 - 1, True),
+        # Neither the rule nor the CA is asked.
+        (replace(_FRESH, installed=_installed(70 * DAY)), 19, False),
+        (replace(_FRESH, installed=_installed(70 * DAY)), 20, True),
+        (replace(_FRESH, state=replace(_STATE, window=Window("f1", "a.b", 1, 2))), 21, False),
+        (replace(_FRESH, configured=replace(_CONFIGURED, renew_before=85)), 21, False),
+        (replace(_FRESH, installed=_installed(90 * DAY)), 0, True),
+        (replace(_FRESH, installed=_installed(90 * DAY - 1)), 0, False),
+        # What is wrong with it besides is as ever.
+        (replace(_FRESH, installed=None), 0, True),
+        (replace(_FRESH, state=replace(_STATE, revoked="f1")), 0, True),
+        (replace(_FRESH, state=replace(_STATE, files=LOST)), 0, True),
+        (replace(_FRESH, installed=replace(_installed(0), identifiers=("old.example.com",))), 0, True),
+        (replace(_FRESH, installed=None, unreadable="no"), 90, False),
+    ],
+)
+def test_days_that_are_to_be_left(status: Status, days: int, due: bool) -> None:
+    assert status.is_due(_NOW, days) is due
+
+
+@pytest.mark.parametrize(
     ("status", "word", "work"),
     [
         (_FRESH, "valid", None),

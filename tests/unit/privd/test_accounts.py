@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from acmed.keyd import jws
+from acmed import base64url
 from acmed.privd import account_file
 from acmed.varlink import Call, VarlinkError
 from tests.unit.privd.accountrig import CONTACT, URI, AccountRig
@@ -34,7 +34,7 @@ def table(rig: AccountRig, account: str = "main") -> dict[str, Any]:
 
 
 def sign(rig: AccountRig, payload: Any, url: str) -> dict[str, Any]:
-    body = jws.encode(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
+    body = base64url.encode(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
     return asyncio.run(rig.keyd().sign(Call(1, 2, 3), "main", url, "bm9uY2U", body))
 
 
@@ -220,9 +220,9 @@ def test_a_binding_is_sealed_and_used_for_the_account(rig: AccountRig) -> None:
     assert (table(rig)["eab-key-id"], table(rig)["eab-algorithm"]) == ("kid-1", "HS256")
     assert not rig.places.binding_note("main").exists()
     answer = sign(rig, {"termsOfServiceAgreed": True, "contact": CONTACT}, f"{DIRECTORY}/new-account")
-    bound = json.loads(jws.decode(answer["payload"]))["externalAccountBinding"]
-    assert json.loads(jws.decode(bound["protected"]))["kid"] == "kid-1"
-    assert rig.credentials().bindings["main"] == jws.decode(SECRET)
+    bound = json.loads(base64url.decode(answer["payload"]))["externalAccountBinding"]
+    assert json.loads(base64url.decode(bound["protected"]))["kid"] == "kid-1"
+    assert rig.credentials().bindings["main"] == base64url.decode(SECRET)
 
 
 def test_a_binding_may_come_after_the_account_and_stays_when_it_is_made_again(rig: AccountRig) -> None:

@@ -110,3 +110,25 @@ def test_service_cannot_lead_root_to_other_files(rig: Rig) -> None:
     assert (other / "privkey.pem").read_text() == "another key"
     (own / "tls").unlink()
     assert f"{own}/tls/privkey.pem: No such file" in deliver(rig, "app")["app"]
+
+
+def test_a_hook_waits_for_its_service(rig: Rig) -> None:
+    use(rig, f'[service.bad]\nhook = "push"\nfiles = {{ cert = "{rig.directory}/missing/cert.pem" }}\n', "bad")
+    rig.order()
+    answers = deliver(rig, "bad", "hook of bad", "hook of worse")
+    assert answers["hook of bad"] == "it is run when bad has got the certificate"
+    assert answers["hook of worse"] == "there is no [service.worse]; known services: bad"
+
+
+def test_what_may_be_read_is_not_taken_away_for_a_moment(rig: Rig) -> None:
+    """Some services read their key for each connection."""
+    group = grp.getgrgid(os.getgid()).gr_name
+    use(rig, f'[service.web]\ngroup = "{group}"\n', "web")
+    rig.order()
+    path = rig.places.certificates / NAME / "privkey.pem"
+    before, later = path.stat(), rig.directory / "later"
+    later.touch()
+    while later.stat().st_ctime_ns == before.st_ctime_ns:  # the clock ticks some hundred times a second
+        later.touch()
+    assert deliver(rig, "web") == {"web": ""}
+    assert (path.stat().st_ctime_ns, path.stat().st_ino) == (before.st_ctime_ns, before.st_ino)

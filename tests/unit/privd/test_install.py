@@ -308,17 +308,3 @@ def test_no_file_is_ever_wider_than_it_ends(tmp_path: Path) -> None:
     files.replace(path, b"2", files.PRIVATE)
     assert (mode(path), path.read_bytes()) == (0o600, b"2")
     assert [one.name for one in tmp_path.iterdir()] == ["key"]
-
-
-def test_access_that_is_there_is_not_taken_away_for_a_moment(tmp_path: Path) -> None:
-    """Some services read their key for each connection."""
-    path, access = tmp_path / "privkey.pem", files.Access(os.getgid(), 0o640)
-    files.create(path, b"key", access)
-    before, later = path.stat().st_ctime_ns, tmp_path / "later"
-    later.touch()
-    while later.stat().st_ctime_ns == before:  # the clock of the file system ticks some hundred times a second
-        later.touch()
-    files.grant(path, access)
-    assert path.stat().st_ctime_ns == before
-    files.grant(path, files.PRIVATE)
-    assert path.stat().st_mode & 0o777 == 0o600

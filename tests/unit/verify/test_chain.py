@@ -14,7 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from acmed import pem
 from acmed.names import Identifier
-from acmed.verify.chain import MAX_CHAIN_BYTES, InvalidChain, Verified, verify_chain
+from acmed.verify.chain import MAX_CHAIN_BYTES, Verified, verify_chain
+from acmed.verify.links import InvalidChain
 from tests.unit.verify.issuing import NOW, Ca, PrivateKey, alternative_names, chain, spki
 
 WWW = Identifier("dns", "www.example.com")

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from acmed.keyd import jws
+from acmed import base64url
 from acmed.keyd.far.conversation import Conversation, Ended
 from acmed.keyd.far.hourly import Hourly
 from acmed.keyd.far.names import Glob
@@ -89,7 +89,7 @@ def line(key: Key, payload: Any, url: str, account: str | None, **header: Any) -
     protected: dict[str, Any] = {"alg": key.algorithm, "nonce": NONCE, "url": url}
     protected |= {"jwk": key.jwk} if account is None else {"kid": account}
     chosen = {name: value for name, value in (protected | header).items() if value is not ...}
-    return f"{jws.encode(json.dumps(chosen).encode())}.{jws.encode(body)}".encode()
+    return f"{base64url.encode(json.dumps(chosen).encode())}.{base64url.encode(body)}".encode()
 
 
 def check(key: Key, wanted: bytes, answer: bytes) -> None:
@@ -112,7 +112,7 @@ def csr(*names: str, common_name: str | None = None) -> bytes:
 
 
 def finalize(*names: str, common_name: str | None = None) -> dict[str, str]:
-    return {"csr": jws.encode(csr(*names, common_name=common_name))}
+    return {"csr": base64url.encode(csr(*names, common_name=common_name))}
 
 
 @dataclass
@@ -144,6 +144,13 @@ class Home:
     def configure(self, text: str) -> Path:
         return self.write("config/acmed/keyd.toml", text, 0o644)
 
+    def greets(self, **variables: str) -> None:
+        """It has opened the key."""
+        process = self.popen("--stdio", "--quiet", stdio=subprocess.PIPE, **variables)
+        said, errors = process.communicate(b"", timeout=60)
+        assert said.startswith(b"1 OK {"), errors
+        assert self.key.jwk["x"].encode() in said
+
     def policy(self, more: str = "") -> Path:
         """The usual configuration."""
         return self.configure(
@@ -167,6 +174,7 @@ class Home:
             stderr=subprocess.PIPE,
             env={name: value for name, value in (base | places | variables).items() if value},
             cwd=self.path,
+            start_new_session=True,  # without the terminal that we may have
         )
 
     def error(self, *words: str, **variables: str) -> str:

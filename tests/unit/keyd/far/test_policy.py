@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from acmed import base64url
 from acmed.keyd import jws
 from tests.unit.keyd.far.rig import CA, NONCE, URI, Far, csr, finalize, line, order
 from tests.unit.keyd.rig import new_key
@@ -23,13 +24,13 @@ LOOKUP = {"onlyReturnExisting": True}
 def key_change(far: Far, url: str = f"{CA}/key-change", account: str = URI) -> dict[str, str]:
     """To a key of the client's own."""
     taker = new_key()
-    header = jws.encode(jws.compact({"alg": "ES256", "jwk": taker.jwk, "url": url}))
-    change = jws.encode(jws.compact({"account": account, "oldKey": far.key.jwk}))
+    header = base64url.encode(jws.compact({"alg": "ES256", "jwk": taker.jwk, "url": url}))
+    change = base64url.encode(jws.compact({"account": account, "oldKey": far.key.jwk}))
     return jws.flattened(header, change, taker.sign(f"{header}.{change}".encode()))
 
 
 def revocation(*names: str) -> dict[str, Any]:
-    return {"certificate": jws.encode(certificate(*names))}
+    return {"certificate": base64url.encode(certificate(*names))}
 
 
 def certificate(*names: str) -> bytes:
@@ -104,12 +105,12 @@ def test_a_csr_of_its_own(far: Far) -> None:
     assert "bank.example.com" in far.refusal(finalize("www.example.com", common_name="bank.example.com"))
     assert "bank.example.com" in far.refusal(finalize("www.example.com", "bank.example.com"))
     assert "has 0 names" in far.refusal(finalize())
-    assert "cannot be read" in far.refusal({"csr": jws.encode(b"nothing")})
-    assert "cannot be read" in far.refusal({"csr": jws.encode(csr("www.example.com") + b"\0")})
+    assert "cannot be read" in far.refusal({"csr": base64url.encode(b"nothing")})
+    assert "cannot be read" in far.refusal({"csr": base64url.encode(csr("www.example.com") + b"\0")})
     mail = x509.SubjectAlternativeName([x509.DNSName("www.example.com"), x509.RFC822Name("a@example.com")])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(mail, False)
     request = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.DER)
-    assert "another type" in far.refusal({"csr": jws.encode(request)})
+    assert "another type" in far.refusal({"csr": base64url.encode(request)})
     with pytest.raises(FileNotFoundError):
         (far.directory / "state" / "count").read_text()
 
@@ -251,7 +252,7 @@ def test_revocation(far: Far) -> None:
     far.sign(revocation("www.example.com") | {"reason": 1})
     far.sign(revocation("www.example.com"), by_key=True)
     assert "bank.example.com" in far.refusal(revocation("www.example.com", "bank.example.com"))
-    assert "cannot be read" in far.refusal({"certificate": jws.encode(b"nothing")})
+    assert "cannot be read" in far.refusal({"certificate": base64url.encode(b"nothing")})
     far.refusal(revocation("www.example.com") | {"reason": True})
     far.refusal(revocation("www.example.com") | {"more": 1})
 

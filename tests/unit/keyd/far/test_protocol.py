@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from acmed.keyd import jws
+from acmed import base64url
 from acmed.keyd.far import conversation
 from acmed.keyd.keys import Key, parse
 from tests.unit.keyd.far.rig import CA, URI, Client, Far, Home, check, connected, line, order
@@ -265,5 +265,5 @@ def _one_of_many(path: Path, key: Key, failed: list[object]) -> None:
 def test_a_header_in_another_spelling_is_signed_as_it_is(far: Far) -> None:
     """The very bytes that came, not what they say: the CA gets those."""
     text = f'{{ "url":"{CA}/order/1" , "nonce":"x","kid":"{URI}","alg":"ES256" }}'
-    wanted = f"{jws.encode(text.encode())}.".encode()
+    wanted = f"{base64url.encode(text.encode())}.".encode()
     check(far.key, wanted, b"".join(far.conversation().receive(wanted + b"\r\n")))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from acmed.config.keysource import KeySource, Kind
 from acmed.config.model import DIRECTORIES
-from acmed.keyd.far.settings import KeySource, load
+from acmed.keyd.far.settings import Source, key_source, load
 from acmed.specifiers import UnknownSpecifier, expand
 
 KEY = '[key]\nsource = "file:/k"\n'
@@ -27,7 +28,12 @@ def test_everything(tmp_path: Path) -> None:
         passphrase-file = "/pass"
         uri = "https://ca.example/acct/1"
         [key.two]
-        source = "file:/two.pem"
+        source = "gpg:/two.gpg"
+        key-command = ["gpg2", "--homedir", "/x y"]
+        passphrase-file = "/two"
+        [key.three]
+        source = "pkcs11:token=a%20token;object=x?module-path=/x.so"
+        pin-file = "/pin"
         [client.www]
         key = "one"
         directories = ["letsencrypt-staging", "https://ca.example/dir"]
@@ -42,7 +48,11 @@ def test_everything(tmp_path: Path) -> None:
     found, _ = load(tmp_path / "keyd.toml")
     assert found.log_file == Path("/var/log/keyd")
     uri = "https://ca.example/acct/1"
-    assert found.keys["one"] == KeySource("one", Path("/one.pem"), Path("/pass"), uri)
+    one, two, three = found.keys.values()
+    assert one == Source("one", KeySource(Kind.FILE, "/one.pem"), passphrase_file=Path("/pass"), uri=uri)
+    assert (two.key, two.command) == (KeySource(Kind.GPG, "/two.gpg"), ("gpg2", "--homedir", "/x y"))
+    assert three.key == KeySource(Kind.PKCS11, "pkcs11:token=a%20token;object=x?module-path=/x.so")
+    assert (three.pin_file, one.command) == (Path("/pin"), ("gpg", "--quiet"))
     www = found.clients["www"]
     assert (www.key, www.signatures, www.hide_jwk, www.operations) == (
         "one",
@@ -53,6 +63,17 @@ def test_everything(tmp_path: Path) -> None:
     assert www.directories == (DIRECTORIES["letsencrypt-staging"], "https://ca.example/dir")
     assert [glob.text for glob in www.names] == ["www.example.com", "*.example.org"]
     assert found.clients["hidden"].hide_jwk
+
+
+def test_relative_to_the_directory_of_the_command_line() -> None:
+    here = Path("/home/jane")
+    for text, place in (
+        ("key", "/home/jane/key"),
+        ("../key", "/home/key"),
+        ("/x/key", "/x/key"),
+        ("./k", "/home/jane/k"),
+    ):
+        assert key_source(f"gpg:{text}", here) == KeySource(Kind.GPG, place)
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -72,8 +93,21 @@ def test_defaults(tmp_path: Path) -> None:
         ('[key]\nsorce = "file:/k"', "2: unknown key 'sorce' in [key]"),
         ("[key]\nuri = 1", "2: 'uri' in [key] must be a string"),
         ('[key]\nuri = "https://ca/1"', "1: 'source' is missing in [key]"),
-        ('[key]\nsource = "/k"', "2: 'source' in [key] is '/k'; it must be file:PATH"),
-        ('[key]\nsource = "file:k"', "2: 'source' in [key] is 'file:k'; it must be an absolute path"),
+        ('[key]\nsource = "/k"', "2: 'source' in [key] is '/k'; it must be file:PATH, gpg:PATH or pkcs11:URI"),
+        ('[key]\nsource = "file:k"', "2: 'source' in [key] is 'file:k'; behind 'file:' it must be an absolute path"),
+        ('[key]\nsource = "file:"', "2: 'source' in [key] is 'file:'; behind 'file:' it must be an absolute path"),
+        (
+            '[key]\nsource = "unix:/k"',
+            "2: 'source' in [key] is 'unix:/k'; it must be file:PATH, gpg:PATH or pkcs11:URI",
+        ),
+        (KEY + 'pin-file = "/p"', "3: 'pin-file' in [key] has no meaning for a 'source' that begins with 'file:'"),
+        (
+            KEY + 'key-command = ["gpg"]',
+            "3: 'key-command' in [key] has no meaning for a 'source' that begins with 'file",
+        ),
+        ('[key]\nsource = "gpg:/k"\nkey-command = []', "3: 'key-command' in [key] must be a program and its arguments"),
+        ('[key]\nsource = "gpg:/k"\nkey-command = ["\\t"]', "3: 'key-command' in [key] must be a program and its"),
+        ('[key]\nsource = "gpg:/k"\nkey-command = "gpg"', "3: 'key-command' in [key] must be an array"),
         ('[key]\nsource = "file:%q"', "2: 'source' in [key] is 'file:%q': '%q' is no specifier"),
         (KEY + 'uri = "http://ca/1"', "3: 'uri' in [key] is 'http://ca/1'; it must be the account's URL"),
         (KEY + "[key.two]\nsource = 1", "'source'"),

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A Varlink server in the place of acme-clientd."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from acmed import varlink
+from acmed.manager.places import Places
+from acmed.varlink import VarlinkError, more
+from tests.bus.peers import THUMBPRINT, TOKEN, Peer, certificate
+
+
+class Clientd(Peer):
+    """acme-clientd. challenge_type: what Order answers for each identifier, unless offered has others for it;
+    at_finalize is called when Finalize begins. unreachable: accounts whose CA is. terms: the URL of its terms of
+    service. window: when the CA wants certificates to be renewed.
+    """
+
+    def __init__(self, places: Places) -> None:
+        super().__init__(places)
+        self.lifetime = timedelta(days=90)
+        self.challenge_type = "http-01"
+        self.offered: dict[str, tuple[str, ...]] = {}
+        self.clock_offset = 0
+        self.unreachable: set[str] = set()
+        self.terms: str | None = None
+        self.window: dict[str, Any] = {"start": None, "end": None, "explanationUrl": None, "retryAfter": 21600}
+        self.expires: int | None = None
+        self.token = TOKEN
+        self.thumbprint = THUMBPRINT
+        self.already_valid = False
+        self.at_finalize: Callable[[], None] = lambda: None
+
+    async def register(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("Register", **given)
+        return {"uri": "https://ca.example/account/1", "status": "valid", "termsOfService": self.terms}
+
+    async def find_account(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("FindAccount", **given)
+        return {"uri": "https://ca.example/account/1", "status": "valid"}
+
+    async def directory(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("Directory", **given)
+        self._reach(given["account"])
+        return {
+            "termsOfService": self.terms,
+            "website": None,
+            "caaIdentities": ["ca.example"],
+            "externalAccountRequired": False,
+            "profiles": {},
+            "renewalInfo": True,
+            "newAuthz": False,
+            "clockOffset": self.clock_offset,
+        }
+
+    async def read_account(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("ReadAccount", **given)
+        return {"status": "valid", "contact": []}
+
+    async def update_account(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("UpdateAccount", **given)
+        return {}
+
+    async def deactivate_account(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("DeactivateAccount", **given)
+        return {}
+
+    async def change_key(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("ChangeKey", **given)
+        return {}
+
+    async def renewal_info(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("RenewalInfo", **given)
+        return self.window
+
+    async def revocation_nonce(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("RevocationNonce", **given)
+        return {"url": "https://ca.example/revoke", "nonce": f"nonce{self.called.count('RevocationNonce')}"}
+
+    async def send_revocation(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("SendRevocation", **given)
+        return {}
+
+    async def order(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("Order", **given)
+        self._reach(given["account"])
+        offers = [
+            challenge
+            for number, identifier in enumerate(given["identifiers"])
+            for challenge in self._offered(identifier, number)
+        ]
+        return {
+            "order": "https://ca.example/order/1",
+            "created": True,
+            "challenges": [] if self.already_valid else offers,
+        }
+
+    def _offered(self, identifier: dict[str, str], number: int) -> list[dict[str, Any]]:
+        name = identifier["value"]
+        token = f"{self.token}{number}"
+        return [
+            {
+                "identifier": identifier | {"value": name.removeprefix("*.")},
+                "wildcard": name.startswith("*."),
+                "type": kind,
+                "url": f"https://ca.example/challenge/{number}" + ("" if kind == self.challenge_type else f"/{kind}"),
+                "token": None if kind == "dns-persist-01" else token,
+                "keyAuthorization": None if kind == "dns-persist-01" else f"{token}.{self.thumbprint}",
+                "issuers": ["ca.example"] if kind == "dns-persist-01" else [],
+            }
+            for kind in self.offered.get(name, (self.challenge_type,))
+        ]
+
+    def _reach(self, account: str) -> None:
+        if account in self.unreachable:
+            url = f"https://{account}.example/directory"
+            raise VarlinkError("org.acmed.Client.Unreachable", url=url, message="refused")
+
+    @more
+    async def finalize(self, _: varlink.Call, progress: Any, **given: Any) -> dict[str, Any]:
+        def reply(step: str, percent: int, **last: Any) -> dict[str, Any]:
+            return {
+                "step": step, "progress": percent, "detail": "", "done": False, "chain": None, "expires": None,
+            } | last  # fmt: skip
+
+        self.at_finalize()
+        await progress(reply("challenge", 40))
+        await self.note("Finalize", **given)
+        if given["csr"] is None:
+            return reply("challenge", 100, done=True, expires=self.expires)
+        await progress(reply("finalize", 60))
+        await self.note("Download", **given)
+        orders = [parameters for method, parameters in self.calls if method == "Order"]
+        mine = next(order for order in reversed(orders) if order["certificate"] == given["certificate"])
+        names = [identifier["value"] for identifier in mine["identifiers"]]
+        return reply("download", 100, done=True, chain=certificate(names, lifetime=self.lifetime))
+
+    async def drop(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("Drop", **given)
+        return {}
+
+    async def revoke(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("Revoke", **given)
+        return {}

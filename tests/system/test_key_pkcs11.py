@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Account keys on a token of SoftHSM's: orders, a token that is pulled, a wrong PIN, and acme-keyd in a terminal."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.machine import Machine, Pebble, package
+from tests.system.acmectl import running
+from tests.system.keyaccount import KeyAccount
+from tests.system.standstill import frozen_ca
+
+MODULE = "/usr/lib/softhsm/libsofthsm2.so"
+TOKENS = "/var/lib/softhsm/tokens"
+PIN = "271828"
+PINS = "/etc/credstore.encrypted/acmed.pins"
+UNIT = "acme-store-pkcs11.service"
+KINDS = {"rsa": "--key-type rsa:2048 --id 01", "ec": "--key-type EC:prime256v1 --id 02"}
+
+# As acme-keyd(8) has it.
+DROP_IN = f"""
+[Service]
+SupplementaryGroups=softhsm
+ReadWritePaths={TOKENS}
+"""
+GIVE = f"chgrp -R softhsm {TOKENS}; chmod -R g+rwX {TOKENS}"
+INIT = f"softhsm2-util --init-token --free --label acme --pin {PIN} --so-pin 31415926"
+GENERATE = f"pkcs11-tool --module {MODULE} --token-label acme --login --pin {PIN} --keypairgen"
+
+USER = "jane"
+HOME = f"/home/{USER}"
+KEYD = """
+[key]
+source = "pkcs11:token=hers?module-name=softhsm2"
+pin-file = "%h/pin"
+[policy]
+directories = ["{directory}"]
+operations = ["newAccount", "update"]
+"""
+
+
+@pytest.fixture(scope="module")
+def keys(debs: list[Path]) -> Iterator[Machine]:
+    """A Debian 13 with acmed, and a token with a key of each kind, by which the unit may sign."""
+    with Machine("keys") as machine:
+        package.install_at_rest(machine, debs)
+        script = [INIT, *(f"{GENERATE} --label {kind} {options}" for kind, options in KINDS.items()), GIVE]
+        machine.run(["sh", "-euc", "\n".join(script)])
+        machine.write(f"/etc/systemd/system/{UNIT}.d/softhsm.conf", DROP_IN)
+        machine.run(["systemctl", "daemon-reload"])
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def ca(keys: Machine) -> Iterator[Pebble]:
+    with Pebble(keys) as pebble:
+        yield pebble
+
+
+def account(machine: Machine, pebble: Pebble, kind: str, name: str) -> KeyAccount:
+    return KeyAccount(machine, pebble, name, f"pkcs11:token=acme;object={kind}?module-path={MODULE}")
+
+
+def seal(machine: Machine, name: str, pin: str) -> None:
+    machine.run(["systemd-creds", "encrypt", f"--name=pin_{name}", "-", f"{PINS}/{name}"], input=pin)
+    machine.run(["systemctl", "try-restart", UNIT])
+
+
+@contextlib.contextmanager
+def pulled(machine: Machine) -> Iterator[None]:
+    machine.run(["mv", TOKENS, f"{TOKENS}.pocket"])
+    try:
+        yield
+    finally:
+        machine.run(["mv", f"{TOKENS}.pocket", TOKENS])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_order(keys: Machine, ca: Pebble, kind: str) -> None:
+    one = account(keys, ca, kind, f"order-{kind}")
+    assert f"wants a PIN: seal it as {PINS}/{one.name}, see acme-keyd(8)" in one.cannot_add()
+    seal(keys, one.name, PIN)
+    one.add()
+    one.issues(f"{kind}.token.example")
+
+
+def test_the_token_is_pulled_in_the_middle(keys: Machine, ca: Pebble) -> None:
+    one = account(keys, ca, "ec", "pulled")
+    seal(keys, one.name, PIN)
+    one.add()
+    name = "pulled.token.example"
+    with frozen_ca(keys), running(keys, "order", name, "--account", one.name) as order:
+        keys.wait_until(
+            "the order to be on its way",
+            lambda: [job for job in one.acmectl.json("jobs") if job["step"] == "authorize"],
+        )
+        with pulled(keys):
+            keys.run(["systemctl", "kill", "--signal=CONT", "pebble.service"])
+            code, output = order.end()
+            assert code == 1
+            assert f"{one.key} of account {one.name} cannot be used: " in output
+            assert "is it there?" in output or "no such token" in output or "cannot be initialised" in output
+            assert f"{one.key} of account" in one.cannot_order(name)
+    one.issues(name)
+
+
+def test_a_wrong_pin_is_tried_once(keys: Machine, ca: Pebble) -> None:
+    """Neither an order, nor a restart of the unit, asks the token again."""
+    one = account(keys, ca, "rsa", "wrong")
+    seal(keys, one.name, "000000")
+    assert f"refuses the PIN: CKR_PIN_INCORRECT (0x000000A0); it is not tried again; the PIN is that of {PINS}" in (
+        one.cannot_add()
+    )
+    for restart in (False, True):
+        if restart:
+            keys.run(["systemctl", "stop", UNIT])
+        assert "refused this PIN before, and may lock when it is tried again" in one.cannot_add()
+    asked = keys.run(["journalctl", "--boot", "--unit", UNIT, "--grep", "CKR_PIN_INCORRECT"]).stdout
+    assert asked.count("CKR_PIN_INCORRECT") == 1
+    seal(keys, one.name, PIN)
+    one.add()
+    assert keys.run(["sh", "-c", "ls /run/private/acme-store-pkcs11"]).stdout == ""
+
+
+def test_at_a_terminal(keys: Machine, ca: Pebble) -> None:
+    """acme-keyd of a user, with a token of her own, signs for lacme."""
+    keys.run(["useradd", "--create-home", USER])
+    home = {"HOME": HOME, "XDG_RUNTIME_DIR": HOME, "SOFTHSM2_CONF": f"{HOME}/softhsm2.conf"}
+    keys.write(f"{HOME}/.config/acmed/keyd.toml", KEYD.format(directory=ca.directory))
+    script = f"""
+        umask 077
+        mkdir {HOME}/tokens
+        echo 'directories.tokendir = {HOME}/tokens' >{HOME}/softhsm2.conf
+        {INIT.replace("acme", "hers")}
+        {GENERATE.replace("acme", "hers")} --key-type EC:prime256v1 --label hers --id 01
+        echo {PIN} >{HOME}/pin
+    """
+    keys.run(["sh", "-euc", script], user=USER, env=home)
+    keys.run(["sh", "-c", f"cp {Pebble.ca_file} /usr/local/share/ca-certificates/pebble.crt; update-ca-certificates"])
+    keys.write("/etc/lacme/lacme.conf", f"[client]\nserver = {ca.directory}\nsocket = {HOME}/acme-keyd.sock\n")
+    process = keys.popen(["sh", "-c", "echo $$; exec acme-keyd --socket"], user=USER, env=home)
+    assert process.stdout
+    pid, said = process.stdout.readline().strip(), process.stdout.readline()
+    try:
+        assert "Listening" in said, said
+        done = keys.run(["lacme", "account", "--register", "--tos-agreed"], check=False)
+        assert "Key ID: https://" in done.stdout + done.stderr
+    finally:
+        keys.run(["kill", "-TERM", pid])
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert keys.run(["pgrep", "-u", USER, "-f", "tokenworker"], check=False).stdout == ""

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""acmectl account log: what it makes of the journal's entries; tests/system has a journal."""
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from acmed.ctl import arguments, auditlog
+from acmed.ctl.accountlog import show
+from acmed.ctl.output import Output
+from acmed.keyd.audit import MESSAGE_REFUSED, MESSAGE_SIGNED
+
+SIGNED: dict[str, Any] = {
+    "__REALTIME_TIMESTAMP": datetime(2026, 2, 19, 8, 0, 1, 5, tzinfo=UTC),
+    "MESSAGE_ID": UUID(MESSAGE_SIGNED),
+    "_SYSTEMD_UNIT": "acme-keyd.service",
+    "_UID": 61234,
+    "ACME_ACCOUNT": "main",
+    "ACME_OPERATION": "newOrder",
+    "ACME_URL": "https://ca.example/new-order",
+    "ACME_RULE": "permit:order:www",
+    "ACME_IDENTIFIERS": "a.example.com www.example.com",
+    "ACME_PEER_UID": "65534",
+    "ACME_PEER_PID": "77",
+}
+PEER = {"_UID": 61235, "_SYSTEMD_UNIT": "acme-clientd.service"}
+FORGED: dict[str, Any] = {
+    "__REALTIME_TIMESTAMP": datetime(2026, 2, 19, 8, 0, 2, tzinfo=UTC),
+    "MESSAGE_ID": UUID(MESSAGE_REFUSED),
+    "_UID": os.getuid(),
+    "ACME_ACCOUNT": ["main", "other"],
+    "ACME_CLIENT": b"\xff\x1b[31m",
+    "ACME_RULE": "no\nrule",
+    "ACME_PEER_UID": "-1; rm",
+}
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    entries = [auditlog._entry(SIGNED, PEER), auditlog._entry(FORGED, {})]
+    show(Output(json=True), entries)
+    signed, forged = json.loads(capsys.readouterr().out)
+    assert signed == {
+        "time": "2026-02-19T08:00:01Z",
+        "signed": True,
+        "account": "main",
+        "operation": "newOrder",
+        "url": "https://ca.example/new-order",
+        "rule": "permit:order:www",
+        "identifiers": ["a.example.com", "www.example.com"],
+        "csrSHA256": None,
+        "certificateSHA256": None,
+        "nextKey": None,
+        "client": None,
+        "peer": {"uid": 61235, "pid": 77, "unit": "acme-clientd.service"},
+        "signer": {"unit": "acme-keyd.service", "uid": 61234},
+    }
+    assert (forged["signed"], forged["account"], forged["peer"]["uid"]) == (False, "main", None)
+    assert forged["signer"] == {"unit": None, "uid": os.getuid()}
+
+
+def test_who_asked_where_only_acme_keyd_saw_it() -> None:
+    assert (auditlog._entry(SIGNED, {}).peer_uid, auditlog._entry(SIGNED, {}).peer) == ("", "uid ?")
+    assert auditlog._entry(SIGNED | {"ACME_PEER_UID": "0"}, {}).peer_uid == "0"
+
+
+def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Output(), [auditlog._entry(SIGNED, PEER), auditlog._entry(FORGED, {})])
+    heading, signed, forged = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["TIME", "ACCOUNT", "SIGNED", "OPERATION", "FOR", "BY", "SUBJECT", "RULE"]
+    words = ["main", "yes", "newOrder", "acme-clientd.service", "acme-keyd.service", "a.example.com", "www.example.com"]
+    assert signed.split()[2:] == [*words, "permit:order:www"]
+    assert "user root" in forged or os.getuid() != 0
+    assert "\x1b" not in forged
+    assert forged.endswith("no\\nrule")
+
+
+def test_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Output(), [])
+    assert "Nothing was signed" in capsys.readouterr().out
+    show(Output(json=True), [])
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_since() -> None:
+    assert arguments.moment("2026-02-19T08:00:00Z") == 1771488000
+    assert arguments.moment("2026-02-19") == datetime(2026, 2, 19).timestamp()
+    assert abs(time.time() - 7200 - arguments.moment("2h")) < 60

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A store of files for each test, and somebody to answer."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.store.storerig import Somebody, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "account.pem")
+
+
+@pytest.fixture
+def somebody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Somebody:
+    found = Somebody(tmp_path)
+    found.install(monkeypatch)
+    return found

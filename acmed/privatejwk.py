@@ -71,8 +71,10 @@ def _rsa(jwk: Mapping[str, Any]) -> rsa.RSAPrivateKey:
     if "oth" in jwk:
         raise UnusableJwk("an RSA key has two primes")
     n, e, d, p, q, dp, dq, qi = (_integer(jwk, name) for name in ("n", "e", "d", "p", "q", "dp", "dq", "qi"))
-    if n.bit_length() not in _RSA_BITS or any(number >= n for number in (d, p, q, dp, dq, qi)):
+    if n.bit_length() not in _RSA_BITS:
         raise UnusableJwk(f"an RSA key has 2048 to 4096 bits, not {n.bit_length()}")
+    if any(number >= n for number in (d, p, q, dp, dq, qi)):
+        raise ValueError
     if e not in _EXPONENTS:
         raise UnusableJwk("its public exponent is none that is in use")
     return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, rsa.RSAPublicNumbers(e, n)).private_key()

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 
-from acmed.config.keysource import Kind, remote
+from acmed import paths
+from acmed.config.keysource import Kind, destination
 from acmed.config.load import Loaded
 from acmed.config.model import Account, Problem
 from acmed.config.sandbox import home_above
@@ -29,13 +30,13 @@ def problems(loaded: Loaded, sealed: Path, known_hosts: Path) -> Iterator[Proble
         place = loaded.tables.account[account.name].places["key"]
         match account.key.kind:
             case Kind.FILE:
-                yield from _file(place, account, Path(account.key.place), sealed / "acmed.passphrases")
+                yield from _file(place, account, Path(account.key.place), sealed / paths.PASSPHRASE_CREDENTIALS.name)
             case Kind.GPG:
                 yield from _plain_file(place, Path(account.key.place), _OTHERS_WRITE)
             case Kind.PKCS11:
-                yield from _pin(place, account, sealed / "acmed.pins")
+                yield from _pin(place, account, sealed / paths.PIN_CREDENTIALS.name)
             case Kind.SSH:
-                yield from _ssh(place, account, sealed / "acmed.ssh-keys", known_hosts)
+                yield from _ssh(place, account, sealed / paths.SSH_KEY_CREDENTIALS.name, known_hosts)
             case Kind.UNIX:
                 pass  # it may come and go with who holds the key
 
@@ -86,7 +87,7 @@ def _ssh(place: Place, account: Account, keys: Path, known_hosts: Path) -> Itera
         hint = f"make one, and seal it:\nssh-keygen -t ed25519 -N '' -f FILE\n{_seal('sshkey', account, keys)}"
         yield place.problem(message, hint)
     if account.key and (fault := _unknown_host(account.key.place, known_hosts)):
-        host = remote(account.key.place)
+        host = destination(account.key.place)
         port = f"-p {host.port} " if host.port else ""
         hint = f"add its key, and see that it is the host's own:\nssh-keyscan {port}{host.host} >>{known_hosts}"
         yield place.problem(fault, hint)
@@ -94,7 +95,7 @@ def _ssh(place: Place, account: Account, keys: Path, known_hosts: Path) -> Itera
 
 def _unknown_host(where: str, known_hosts: Path) -> str:
     """Why ssh would not believe the other host, or an empty string."""
-    host = remote(where)
+    host = destination(where)
     name = f"[{host.host}]:{host.port}" if host.port not in (None, _SSH_PORT) else host.host
     if not known_hosts.exists():
         return f"{known_hosts} is not there, so ssh connects to nobody"

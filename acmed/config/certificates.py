@@ -57,12 +57,15 @@ def certificate(name: str, table: Table, context: Context, problems: list[Proble
     csr = section.flag("csr") or False
     files = copies.files(section, "[files]")
     owner, group = copies.user_or_group(section, "owner"), copies.user_or_group(section, "group")
-    mode = copies.mode(section, group, copies.MODES, _WHY)
     _exclude(section, csr)
     _keyless(section, csr, files)
     values = {**defaults.common.said(), **own.said(), "account": account}
+    users = [context.services[service] for service in values.get("services", ())]
     if group is None:
-        _one_group(section, [context.services[service] for service in values.get("services", ())])
+        _one_group(section, users)
+    # Of a provided key the mode is not what it says here, but what services say.
+    shared = None if key_file else next((service.group for service in users if service.group), None)
+    mode = copies.mode(section, group or shared, copies.MODES, _WHY)
     if section.broken or account is None:
         return None
     if own.failover is None:

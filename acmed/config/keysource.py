@@ -19,7 +19,7 @@ class Kind(StrEnum):
     """The kinds of key stores; each has a unit, acme-store-KIND.service."""
 
     FILE = "file"  # PEM, encrypted or not
-    GPG = "gpg"  # PEM, encrypted to a gpg key
+    GPG = "gpg"  # PEM, encrypted with gpg
     PKCS11 = "pkcs11"  # on a token, by its URI (RFC 7512)
     SSH = "ssh"  # at an acme-keyd or a lacme-accountd of another host
     UNIX = "unix"  # at one behind a socket of this host
@@ -45,7 +45,7 @@ class KeySource:
 
 
 @dataclass(frozen=True)
-class Remote:
+class Destination:
     """Where ssh(1) connects to. user and port: None for its own, acme-ssh and 22."""
 
     host: str
@@ -66,17 +66,17 @@ def parse(text: str) -> KeySource:
             raise BadKeySource(str(error)) from error
         return KeySource(kind, text)
     if kind is Kind.SSH:
-        remote(place)
+        destination(place)
     elif fault := path_fault(place):
         raise BadKeySource(f"is {quoted(text)}; behind '{word}:' {fault}")
     return KeySource(kind, place)
 
 
-def remote(place: str) -> Remote:
+def destination(place: str) -> Destination:
     """The parts of [USER@]HOST[:PORT]. Raises BadKeySource."""
     found = _REMOTE.fullmatch(place)
     if found is None or int(found["port"] or 0) > 65535:
         raise BadKeySource(
             f"is {quoted(f'ssh:{place}')}; it must be ssh:[USER@]HOST[:PORT], such as ssh:acme@signer.example.com"
         )
-    return Remote(found["host"].strip("[]"), found["user"], int(found["port"]) if found["port"] else None)
+    return Destination(found["host"].strip("[]"), found["user"], int(found["port"]) if found["port"] else None)

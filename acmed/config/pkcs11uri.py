@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from acmed.config.pathnames import path_fault
 from acmed.config.words import did_you_mean, listed, quoted
 
-# What tells a library, a slot or a token from others; all are texts that a token shows without a PIN.
+# What tells a library, a slot or a token from others, which all show without a PIN.
 PLACE = (
     "token",
     "manufacturer",
@@ -25,6 +25,10 @@ PLACE = (
 )
 _KEY = ("object", "id", "type")
 _SECRET = ("pin-value", "pin-source")
+_MODULE = ("module-path", "module-name")
+
+_VERSION = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,3}))?")
+_NUMBER = re.compile(r"[0-9]{1,20}")
 
 # Section 2.3: unreserved and reserved characters that may stand for themselves, in the path and in the query.
 _PATH = re.compile(r"(?:[A-Za-z0-9._~:\[\]@!$'()*+,=&-]|%[0-9A-Fa-f]{2})*")
@@ -52,7 +56,7 @@ def parse(text: str) -> Pkcs11Uri:
     """Raises BadUri.
 
     An attribute of the path that is not in RFC 7512 is refused, as without it another key might match. One of the query
-    selects nothing, and is ignored.
+    selects nothing, and is ignored (section 2.5).
     """
     path, _, query = text.removeprefix("pkcs11:").partition("?")
     told = _attributes(path, ";", _PATH)
@@ -64,16 +68,38 @@ def parse(text: str) -> Pkcs11Uri:
                 "/etc/credstore.encrypted/acmed.pins/ACCOUNT (acme-keyd(8) shows how), and remove it here"
             )
     for name in told:
+        if name in _MODULE:
+            raise BadUri(f"has '{name}' in front of the '?'; it belongs behind it")
         if name not in PLACE + _KEY:
             hint = did_you_mean(name, PLACE + _KEY)
             raise BadUri(f"has the attribute '{name}', which RFC 7512 does not know" + (f"; {hint}" if hint else ""))
+    for name in asked:
+        if name in PLACE + _KEY:
+            raise BadUri(f"has '{name}' behind the '?'; it belongs in front of it")
     if told.get("type", b"private") != b"private":
         raise BadUri("has a 'type' other than 'private': only a private key signs")
     place = {name: _text(name, told[name]) for name in PLACE if name in told}
-    if not place.get("slot-id", "0").isdecimal():
-        raise BadUri(f"has the 'slot-id' {quoted(place['slot-id'])}; it must be a number")
+    if "slot-id" in place:
+        place["slot-id"] = _number(place["slot-id"])
+    if "library-version" in place:
+        place["library-version"] = _version(place["library-version"])
     label = _text("object", told["object"]) if "object" in told else None
     return Pkcs11Uri(_module(asked), place, label, told.get("id"))
+
+
+def _number(text: str) -> str:
+    """As it is compared: section 2.6."""
+    if not _NUMBER.fullmatch(text):
+        raise BadUri(f"has the 'slot-id' {quoted(text)}; it must be a number")
+    return str(int(text))
+
+
+def _version(text: str) -> str:
+    """As it is compared: M is M.0 (sections 2.3 and 2.6)."""
+    found = _VERSION.fullmatch(text)
+    if not found:
+        raise BadUri(f"has the 'library-version' {quoted(text)}; it must be a version such as 2.6")
+    return f"{int(found[1])}.{int(found[2] or 0)}"
 
 
 def _attributes(text: str, separator: str, allowed: re.Pattern[str]) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from acmed.ctl import times
 from acmed.keyd.audit import MESSAGE_REFUSED, MESSAGE_SIGNED
 
 _UNIT = "acme-keyd.service"
-_NEAR = 3600  # seconds: a process number is not used again so soon
+_NEAR = 3600  # seconds: a process number is seldom used again so soon
 # acme-keyd has a user namespace of its own (PrivateUsers=), in which users but root and itself look like this.
 _HIDDEN_UID = "65534"
 

@@ -103,7 +103,7 @@ def _read(client: _Client, home: Path, key: Path) -> Found:
     registration = registration if isinstance(registration, dict) else {}
     body = registration.get("body")
     contact = body.get("contact") if isinstance(body, dict) else None
-    contacts = [contact for contact in contact if isinstance(contact, str)] if isinstance(contact, list) else []
+    contacts = [one for one in contact if isinstance(one, str)] if isinstance(contact, list) else []
     if not contacts and isinstance(said.get("email"), str) and said["email"]:
         contacts = [said["email"]]
     uri = registration.get("uri")

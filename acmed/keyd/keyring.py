@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from acmed import base64url
 from acmed.config import Account
 from acmed.keyd.credentials import Credentials
-from acmed.keyd.keys import Key
+from acmed.keyd.keys import Held, Key
 from acmed.varlink import Client, ConnectionLost, VarlinkError, load
 
 # Less than acme-clientd and acme-privd wait for us, so that they are told whose fault it is (seconds).
@@ -32,28 +32,6 @@ class SigningKey(Protocol):
 
     async def sign(self, data: bytes) -> bytes:
         """The JWS signature. Raises VarlinkError KeyUnavailable."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """A key that acme-keyd has."""
-
-    key: Key
-
-    @property
-    def jwk(self) -> dict[str, str]:
-        return self.key.jwk
-
-    @property
-    def algorithm(self) -> str:
-        return self.key.algorithm
-
-    @property
-    def thumbprint(self) -> str:
-        return self.key.thumbprint
-
-    async def sign(self, data: bytes) -> bytes:
-        return self.key.sign(data)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,28 @@ class LocalKey(Protocol):
 
 
 @dataclass(frozen=True)
+class Held:
+    """One as those have it who wait for a signature."""
+
+    key: LocalKey
+
+    @property
+    def jwk(self) -> dict[str, str]:
+        return self.key.jwk
+
+    @property
+    def algorithm(self) -> str:
+        return self.key.algorithm
+
+    @property
+    def thumbprint(self) -> str:
+        return self.key.thumbprint
+
+    async def sign(self, data: bytes) -> bytes:
+        return self.key.sign(data)
+
+
+@dataclass(frozen=True)
 class Key:
     """jwk is its public half, with the required members only."""
 

@@ -2,13 +2,12 @@
 """Permits: what root asked for. Kept in one file in the runtime directory, which outlives the daemon but not a boot."""
 
 import json
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from acmed import journal
+from acmed import atomicfile, journal
 from acmed.names import Identifier
 
 # A permit is for one operation; a CA that rejects nonces (badNonce, RFC 8555 section 6.5) makes us sign it again.
@@ -85,10 +84,8 @@ class Permits:
         return True
 
     def _write(self) -> None:
-        temporary = self._path.with_suffix(".new")
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as file:
-            file.write(json.dumps([vars(permit) for permit in self._permits]).encode())
-        temporary.replace(self._path)
+        content = json.dumps([vars(permit) for permit in self._permits]).encode()
+        atomicfile.replace(self._path, content, durable=False)
 
 
 def clock() -> float:

@@ -2,14 +2,16 @@
 """org.acmed.Key, for acme-clientd: signatures for what policy.py allows."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from acmed import base64url
 from acmed.config import Account
 from acmed.keyd import audit, binding, jws
-from acmed.keyd.keyring import Held, Keyring, SigningKey, unavailable
+from acmed.keyd.keyring import Keyring, SigningKey, unavailable
+from acmed.keyd.keys import Held
 from acmed.keyd.permits import Permits
 from acmed.keyd.policy import Refused, allow
 from acmed.keyd.request import KeyChange, Lookup, NewAccount, NotUnderstood, Request, understand
@@ -39,7 +41,8 @@ class KeyService:
         self._permits = permits
 
     async def get_account(self, _: Call, account: str) -> Answer:
-        configured, key = await self._find(account)
+        configured = self._account(account)
+        key = await self._keyring.find(configured)
         return {
             "jwk": key.jwk,
             "thumbprint": key.thumbprint,
@@ -48,54 +51,55 @@ class KeyService:
         }
 
     async def sign(self, peer: Call, account: str, url: str, nonce: str, payload: str) -> Answer:
-        configured, key = await self._find(account)
-        asked = _Asked(peer, configured, url, nonce)
+        asked = _Asked(peer, self._account(account), url, nonce)
         try:
             body = base64url.decode(payload)
             request = understand(body)
         except (NotUnderstood, base64url.NotBase64Url) as error:
             raise _refusal(asked, None, str(error)) from error
         if isinstance(request, NewAccount):
-            return await self._new_account(asked, request, body, key)
+            return await self._new_account(asked, request, body)
         rule = self._allow(asked, request, body)
-        return await _answer(asked, request, rule, key, _by_kid(asked, key), payload)
+        with _recorded(asked, request, rule):
+            key = await self._keyring.find(asked.account)
+            return await _signed(key, _by_kid(asked, key), payload)
 
     async def sign_lookup(self, peer: Call, account: str, url: str, nonce: str, next: bool) -> Answer:
-        configured, key = await self._find(account)
-        if next:
-            key = Held(self._keyring.following(configured))
-        asked, request = _Asked(peer, configured, url, nonce), Lookup(next)
+        asked, request = _Asked(peer, self._account(account), url, nonce), Lookup(next)
         rule = self._allow(asked, request, b"")
-        return await _answer(
-            asked, request, rule, key, _by_jwk(asked, key), base64url.encode(b'{"onlyReturnExisting":true}')
-        )
+        with _recorded(asked, request, rule):
+            following = Held(self._keyring.following(asked.account)) if next else None
+            key = following or await self._keyring.find(asked.account)
+            return await _signed(key, _by_jwk(asked, key), base64url.encode(b'{"onlyReturnExisting":true}'))
 
     async def sign_key_change(self, peer: Call, account: str, url: str, nonce: str) -> Answer:
-        configured, key = await self._find(account)
-        following = self._keyring.following(configured)
+        configured = self._account(account)
+        following = self._keyring.following(configured)  # of which a key in a store has none
+        key = await self._keyring.find(configured)
         asked, request = _Asked(peer, configured, url, nonce), KeyChange(following.thumbprint)
         rule = self._allow(asked, request, f"{key.thumbprint} {following.thumbprint}".encode())
-        header = jws.protected_header(following.algorithm, None, url, jwk=following.jwk)
-        change = base64url.encode(jws.compact({"account": configured.uri, "oldKey": _shown(asked, key)}))
-        inner = base64url.encode(
-            jws.compact(jws.flattened(header, change, following.sign(f"{header}.{change}".encode())))
-        )
-        return await _answer(asked, request, rule, key, _by_kid(asked, key), inner)
+        with _recorded(asked, request, rule):
+            header = jws.protected_header(following.algorithm, None, url, jwk=following.jwk)
+            change = base64url.encode(jws.compact({"account": configured.uri, "oldKey": _shown(asked, key)}))
+            inner = jws.flattened(header, change, following.sign(f"{header}.{change}".encode()))
+            return await _signed(key, _by_kid(asked, key), base64url.encode(jws.compact(inner)))
 
-    async def _new_account(self, asked: _Asked, request: NewAccount, body: bytes, key: SigningKey) -> Answer:
+    async def _new_account(self, asked: _Asked, request: NewAccount, body: bytes) -> Answer:
         secret = self._keyring.binding(asked.account)
         rule = self._allow(asked, request, body)
-        if asked.account.external is not None and secret is not None:
-            bound = binding.bind(secret, asked.account.external, asked.url, _shown(asked, key))
-            members = {"termsOfServiceAgreed": True, "contact": request.contact, "externalAccountBinding": bound}
-            body = jws.compact(members)
-        return await _answer(asked, request, rule, key, _by_jwk(asked, key), base64url.encode(body))
+        with _recorded(asked, request, rule):
+            key = await self._keyring.find(asked.account)
+            if asked.account.external is not None and secret is not None:
+                bound = binding.bind(secret, asked.account.external, asked.url, _shown(asked, key))
+                members = {"termsOfServiceAgreed": True, "contact": request.contact, "externalAccountBinding": bound}
+                body = jws.compact(members)
+            return await _signed(key, _by_jwk(asked, key), base64url.encode(body))
 
-    async def _find(self, name: str) -> tuple[Account, SigningKey]:
+    def _account(self, name: str) -> Account:
         account = self._accounts.get(name)
         if account is None:
             raise VarlinkError("org.acmed.Key.UnknownAccount", account=name)
-        return account, await self._keyring.find(account)
+        return account
 
     def _allow(self, asked: _Asked, request: Request, body: bytes) -> str:
         """The rule by which it is signed. Raises NotPermitted."""
@@ -123,14 +127,19 @@ def _shown(asked: _Asked, key: SigningKey) -> dict[str, str]:
     return key.jwk
 
 
-async def _answer(asked: _Asked, request: Request, rule: str, key: SigningKey, protected: str, payload: str) -> Answer:
+async def _signed(key: SigningKey, protected: str, payload: str) -> Answer:
+    return jws.flattened(protected, payload, await key.sign(f"{protected}.{payload}".encode()))
+
+
+@contextmanager
+def _recorded(asked: _Asked, request: Request, rule: str) -> Iterator[None]:
+    """Puts on record what was signed inside, or why what was allowed was not: another host's policy may be why."""
     try:
-        signature = await key.sign(f"{protected}.{payload}".encode())
-    except VarlinkError as error:  # another host's policy may be why
+        yield
+    except VarlinkError as error:
         audit.refused(asked.peer, asked.account.name, asked.url, request, str(error.parameters.get("reason", error)))
         raise
     audit.signed(asked.peer, asked.account.name, asked.url, request, rule)
-    return jws.flattened(protected, payload, signature)
 
 
 def _refusal(asked: _Asked, request: Request | None, rule: str) -> VarlinkError:

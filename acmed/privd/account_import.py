@@ -24,6 +24,6 @@ def seal_key(places: Places, account: str, key: bytes) -> None:
     with seal.errors(account):
         if not path.exists():
             seal.seal(seal.ACCOUNT, account, key, path)
+            journal.notice("Sealed the key that account %s has brought along", account, account=account)
         elif seal.unseal(seal.ACCOUNT, account, path.read_bytes()) != key:
             raise refusal("AccountExists", account=account)
-    journal.notice("Sealed the key that account %s has brought along", account, account=account)

@@ -15,7 +15,8 @@ from acmed.config import Account
 from acmed.store import lacme
 from acmed.store.opened import Unavailable
 
-# All that a call waits for takes less than the 12 s that acme-keyd waits (seconds).
+# Seconds. Opening a key, and a signature with an opened one, each take less than the 12 s that acme-keyd waits; it asks
+# for the key before each signature.
 _OPEN = 8.0
 _SIGN = 3.0  # the first time, on a connection that may have died unseen, and the second time
 _REOPEN = 4.0  # in between

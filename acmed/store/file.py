@@ -8,7 +8,7 @@ from acmed import ownfile, paths
 from acmed.config import Account
 from acmed.keyd.keys import UnusableKey, WrongPassphrase, is_encrypted, parse
 from acmed.store import passphrase
-from acmed.store.opened import Loaded, OpenedKey, Unavailable, Waiting
+from acmed.store.opened import InProcess, OpenedKey, Unavailable, Waiting
 
 _UNIT = "acme-store-file.service"
 # What that unit hides; /var/lib/private is where acme-clientd and others have their state.
@@ -27,7 +27,7 @@ async def open_key(account: Account, credentials: Path) -> OpenedKey:
     pem = _read(path)
     if not is_encrypted(pem):
         return _loaded(pem, None)
-    given = passphrase.sealed(credentials, account.name)
+    given = passphrase.sealed(credentials, f"passphrase_{account.name}")
     if given is None:
         raise Waiting(_ANSWER, asyncio.create_task(_unlocked(account, pem)))
     try:
@@ -48,7 +48,7 @@ async def _unlocked(account: Account, pem: bytes) -> OpenedKey:
 def _loaded(pem: bytes, given: bytes | None) -> OpenedKey:
     """Raises Unavailable, and WrongPassphrase."""
     try:
-        return Loaded(parse(pem, given))
+        return InProcess(parse(pem, given))
     except WrongPassphrase:
         raise
     except UnusableKey as error:

@@ -9,7 +9,7 @@ from acmed import ownfile, paths
 from acmed.config import Account
 from acmed.keyd.keys import UnusableKey, parse
 from acmed.store import decrypt, passphrase
-from acmed.store.opened import Loaded, OpenedKey, Unavailable, Waiting
+from acmed.store.opened import InProcess, OpenedKey, Unavailable, Waiting
 
 _UNIT = "acme-store-gpg.service"
 # How long a caller waits, and how long gpg may take while somebody is asked by its agent (seconds).
@@ -20,8 +20,12 @@ _KEPT = {"PATH", "HOME", "USER", "LOGNAME", "GNUPGHOME"}  # of our environment
 
 async def open_key(account: Account, credentials: Path) -> OpenedKey:
     """credentials may have passphrase_ACCOUNT. Raises Unavailable; Waiting where gpg takes its time."""
-    opening = asyncio.create_task(_decrypted(account, passphrase.sealed(credentials, account.name)))
-    await asyncio.wait([opening], timeout=_PATIENCE)
+    opening = asyncio.create_task(_decrypted(account, passphrase.sealed(credentials, f"passphrase_{account.name}")))
+    try:
+        await asyncio.wait([opening], timeout=_PATIENCE)
+    except asyncio.CancelledError:
+        opening.cancel()
+        raise
     if opening.done():
         return opening.result()
     program = account.key_command[0]
@@ -36,7 +40,7 @@ async def _decrypted(account: Account, given: bytes | None) -> OpenedKey:
         ownfile.check_writers(path)
         async with asyncio.timeout(_DEADLINE):
             clear = await decrypt.decrypt(account.key_command, path, given, environment)
-        return Loaded(parse(clear))
+        return InProcess(parse(clear))
     except TimeoutError as error:
         raise Unavailable(f"{account.key_command[0]} has not decrypted it in {_DEADLINE:g} s") from error
     except OSError as error:

@@ -46,7 +46,16 @@ class _Socket(varlink.Service):
 
 
 async def _run(store: StoreService) -> None:
+    tidying = asyncio.create_task(_tidy(store))
     try:
         await daemon.serve({"store": _Socket(store)}, _IDLE)
     finally:
+        tidying.cancel()
         await store.close()
+
+
+async def _tidy(store: StoreService) -> None:
+    """Nobody asks any more for the key of an account that was removed."""
+    while True:
+        await asyncio.sleep(_IDLE)
+        await store.forget_others()

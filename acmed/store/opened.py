@@ -5,7 +5,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-from acmed.keyd.keys import Key
+from acmed.keyd.keys import Held
 
 
 class OpenedKey(Protocol):
@@ -43,26 +43,10 @@ class Waiting(Unavailable):
 
 
 @dataclass(frozen=True)
-class Loaded:
+class InProcess(Held):
     """A key in this process."""
 
-    key: Key
     uri: None = None
-
-    @property
-    def jwk(self) -> dict[str, str]:
-        return self.key.jwk
-
-    @property
-    def algorithm(self) -> str:
-        return self.key.algorithm
-
-    @property
-    def thumbprint(self) -> str:
-        return self.key.thumbprint
-
-    async def sign(self, data: bytes) -> bytes:
-        return self.key.sign(data)
 
     async def close(self) -> None:
         pass

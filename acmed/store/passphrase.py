@@ -14,10 +14,10 @@ _TIMEOUT = 26 * 3600
 _SHOWN = 300  # characters
 
 
-def sealed(credentials: Path, account: str) -> bytes | None:
-    """The credential passphrase_ACCOUNT, without the end of its line; None where there is none."""
+def sealed(credentials: Path, name: str) -> bytes | None:
+    """The credential of that name, a passphrase or a PIN, without the end of its line; None where there is none."""
     try:
-        content = (credentials / f"passphrase_{account}").read_bytes()
+        content = (credentials / name).read_bytes()
     except (FileNotFoundError, NotADirectoryError):  # there is no directory where nothing is sealed
         return None
     return content.removesuffix(b"\n").removesuffix(b"\r")

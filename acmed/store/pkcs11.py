@@ -6,10 +6,12 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from acmed import base64url
+from acmed import base64url, paths
 from acmed.config import Account
-from acmed.store import publickey
+from acmed.keyd.keys import Held
+from acmed.store import passphrase, publickey
 from acmed.store.opened import Unavailable
 from acmed.store.publickey import BadJwk, PublicKey
 from acmed.store.tokenpin import PinMissing, PinRefused
@@ -26,7 +28,12 @@ class TokenKey:
     A token that was pulled and is there again is opened anew.
     """
 
-    def __init__(self, uri: str, pin: bytes | None, runtime: Path | None) -> None:
+    def __init__(self, uri: str, pin: bytes | None, runtime: Path | None = None) -> None:
+        """The key that the URI means, after a login where there is a PIN. It must be closed.
+
+        runtime: a directory where a PIN that the token refused is kept, hashed, so that nobody tries it again. Raises
+        Unavailable: PinMissing, PinRefused, or anything else.
+        """
         self._uri, self._pin, self._runtime = uri, pin, runtime
         self._refused: PinRefused | None = None
         self._process: TokenProcess | None = None
@@ -65,9 +72,13 @@ class TokenKey:
     def _ask(self, data: bytes) -> bytes:
         assert self._process
         process, self._process = self._process, None
-        answer = process.ask(_SIGN_TIMEOUT, data=base64url.encode(data))
+        try:
+            signature = process.ask(_SIGN_TIMEOUT, _signature, data=base64url.encode(data))
+        except PinRefused as error:
+            self._refused = error
+            raise
         self._process = process
-        return base64url.decode(answer["signature"])
+        return signature
 
     def _give_up(self) -> None:
         process, self._process = self._process, None
@@ -81,44 +92,31 @@ class TokenKey:
         pin = base64url.encode(self._pin) if self._pin is not None else None
         runtime = str(self._runtime) if self._runtime else None
         try:
-            public = publickey.parse(process.ask(_OPEN_TIMEOUT, uri=self._uri, pin=pin, runtime=runtime)["jwk"])
+            public = process.ask(_OPEN_TIMEOUT, _public_key, uri=self._uri, pin=pin, runtime=runtime)
         except PinRefused as error:
             self._refused = error
             raise
-        except BadJwk as error:
-            process.close()
-            raise Unavailable(f"the key on the token cannot be an account's: {error}") from error
         self._process = process
         return public
 
 
-def open_token(uri: str, pin: bytes | None, runtime: Path | None = None) -> TokenKey:
-    """The key that the URI means, after a login where there is a PIN. It must be closed.
+def _signature(answer: dict[str, Any]) -> bytes:
+    return base64url.decode(answer["signature"])
 
-    runtime: a directory where a PIN that the token refused is kept, hashed, so that nobody tries it again. Raises
-    Unavailable: PinMissing, PinRefused, or anything else.
-    """
-    return TokenKey(uri, pin, runtime)
+
+def _public_key(answer: dict[str, Any]) -> PublicKey:
+    try:
+        return publickey.parse(answer["jwk"])
+    except BadJwk as error:
+        raise Unavailable(f"the key on the token cannot be an account's: {error}") from error
 
 
 @dataclass(frozen=True)
-class OnToken:
-    """The key of an account."""
+class OnToken(Held):
+    """The key of an account, whose signatures are not waited for in the event loop."""
 
     key: TokenKey
     uri: None = None
-
-    @property
-    def jwk(self) -> dict[str, str]:
-        return self.key.jwk
-
-    @property
-    def algorithm(self) -> str:
-        return self.key.algorithm
-
-    @property
-    def thumbprint(self) -> str:
-        return self.key.thumbprint
 
     async def sign(self, data: bytes) -> bytes:
         return await asyncio.to_thread(self.key.sign, data)
@@ -130,9 +128,9 @@ class OnToken:
 async def open_key(account: Account, credentials: Path) -> OnToken:
     """With the PIN of the account's credential. Raises Unavailable."""
     pin, runtime = _pin(account, credentials), os.environ.get("RUNTIME_DIRECTORY")
-    sealed = f"/etc/credstore.encrypted/acmed.pins/{account.name}"
+    sealed = paths.PIN_CREDENTIALS / account.name
     try:
-        return OnToken(await asyncio.to_thread(open_token, str(account.key), pin, Path(runtime) if runtime else None))
+        return OnToken(await asyncio.to_thread(TokenKey, str(account.key), pin, Path(runtime) if runtime else None))
     except PinMissing as error:
         raise Unavailable(f"{error}: seal it as {sealed}, see acme-keyd(8)") from error
     except PinRefused as error:
@@ -140,12 +138,7 @@ async def open_key(account: Account, credentials: Path) -> OnToken:
 
 
 def _pin(account: Account, credentials: Path) -> bytes | None:
-    try:
-        pin = (credentials / f"pin_{account.name}").read_bytes().removesuffix(b"\n")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise Unavailable(f"its PIN cannot be read: {error.strerror}") from error
-    if not pin:
-        raise Unavailable(f"its PIN, acmed.pins/{account.name}, is empty")
+    pin = passphrase.sealed(credentials, f"pin_{account.name}")
+    if pin == b"":
+        raise Unavailable(f"its PIN, {paths.PIN_CREDENTIALS / account.name}, is empty")
     return pin

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The public half of a key that another host has, read from the JWK that it shows (RFC 7517, 7518, 8037)."""
+"""The public half of a key that is not here, read from the JWK that it shows (RFC 7517, 7518, 8037)."""
 
 from dataclasses import dataclass, field
 from typing import Any

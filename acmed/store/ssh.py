@@ -6,13 +6,13 @@ ssh reads no configuration of its own: the host's key is in /etc/acmed/known_hos
 
 import asyncio
 import shlex
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from acmed import paths
 from acmed.config import Account
-from acmed.config.keysource import Remote, remote
+from acmed.config.keysource import Destination, destination
 from acmed.store import far, lacme, lastwords
 from acmed.store.far import Ending
 from acmed.store.opened import OpenedKey, Unavailable
@@ -35,33 +35,49 @@ _OPTIONS = {
 }
 # ssh's own status; else it has that of the program there, which ends with 0 when it refuses a signature.
 _FAILED, _REFUSED = 255, 0
-_LAST = 1.0  # seconds that it gets to say why it ends
+_LAST = 1.0  # seconds that it gets to say why it ends, and then to end
+
+
+class _Program(asyncio.subprocess.SubprocessStreamProtocol):
+    """exited has the end of the program. Process.wait() has that of its pipes too (Python 3.11): it would wait for ever
+    where more has come than anybody reads.
+    """
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(lacme.MAX_LINE, loop)
+        self.exited: asyncio.Future[None] = loop.create_future()
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self.exited.set_result(None)
 
 
 @dataclass(frozen=True)
 class _Process:
     """A running ssh. said gives what it has written to standard error, or the program on the other host has."""
 
-    process: asyncio.subprocess.Process
+    transport: asyncio.SubprocessTransport
+    program: _Program
     said: asyncio.Task[str]
     place: str
 
     @property
     def reader(self) -> asyncio.StreamReader:
-        assert self.process.stdout
-        return self.process.stdout
+        assert self.program.stdout
+        return self.program.stdout
 
     @property
     def writer(self) -> asyncio.StreamWriter:
-        assert self.process.stdin
-        return self.process.stdin
+        assert self.program.stdin
+        return self.program.stdin
 
     async def ending(self) -> Ending:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST):
-                await self.process.wait()
-        await self.close()
-        words, status = await self.said, self.process.returncode
+        try:
+            await self._ended()
+        finally:
+            await self.close()
+        words, status = self.said.result() if self.said.done() else "", self.transport.get_returncode()
         if status == _FAILED:
             return Ending(f"ssh failed: {lastwords.explained(words, self.place)}")
         said = lastwords.shown(words) or "nothing"
@@ -71,9 +87,12 @@ class _Process:
 
     async def close(self) -> None:
         """Ends ssh at once: the other side sees that the connection is gone."""
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
+        self.transport.close()  # and kills it, if it still runs
+        await self._ended()
+
+    async def _ended(self) -> None:
+        last: list[asyncio.Future[Any]] = [self.program.exited, self.said]
+        await asyncio.wait(last, timeout=_LAST)
 
 
 async def open_key(account: Account, credentials: Path) -> OpenedKey:
@@ -87,11 +106,11 @@ async def open_key(account: Account, credentials: Path) -> OpenedKey:
             f"encrypt --name={identity.name} KEY {sealed}, and systemctl try-restart acme-store-ssh.service"
         )
     place = account.key.place
-    words = command(remote(place), identity, account.key_command)
+    words = command(destination(place), identity, account.key_command)
     return await far.Remote.open(account, lambda: _start(words, place), keep=True)
 
 
-def command(to: Remote, identity: Path, key_command: tuple[str, ...]) -> list[str]:
+def command(to: Destination, identity: Path, key_command: tuple[str, ...]) -> list[str]:
     """The words of ssh. No shell of ours sees them; the other host's gets the last one."""
     options = [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
     user = ["-l", to.user] if to.user else []
@@ -101,17 +120,10 @@ def command(to: Remote, identity: Path, key_command: tuple[str, ...]) -> list[st
 
 
 async def _start(words: list[str], place: str) -> _Process:
-    pipe = asyncio.subprocess.PIPE
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     try:
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            limit=lacme.MAX_LINE,
-            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-        )
+        transport, program = await asyncio.get_running_loop().subprocess_exec(_Program, *words, env=environment)
     except OSError as error:
         raise Unavailable(f"{_SSH} cannot be started ({error.strerror}): is openssh-client installed?") from error
-    assert process.stderr
-    return _Process(process, asyncio.create_task(lastwords.collect(process.stderr)), place)
+    assert program.stderr
+    return _Process(transport, program, asyncio.create_task(lastwords.collect(program.stderr)), place)

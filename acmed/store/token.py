@@ -6,6 +6,7 @@ may hang or crash.
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +16,32 @@ import PyKCS11
 from acmed.config.pkcs11uri import Pkcs11Uri
 from acmed.config.words import listed, quoted
 from acmed.store.opened import Unavailable
-from acmed.store.tokenpin import PinMissing, PinRefused, RefusedPin, refused_pin
+from acmed.store.tokenpin import NotTried, PinMissing, PinRefused, RefusedPin, refused_pin
 
 _IDENTITY = ("manufacturer", "model", "serial")
+
+_REFUSED = (
+    PyKCS11.CKR_PIN_INCORRECT,
+    PyKCS11.CKR_PIN_INVALID,
+    PyKCS11.CKR_PIN_LEN_RANGE,
+    PyKCS11.CKR_PIN_EXPIRED,
+    PyKCS11.CKR_PIN_LOCKED,
+)
+
+# By PKCS #11 v2.40 (section 5.1) these are of what was so before the call, so that the token has not seen the PIN. Any
+# other error may have come after it, as CKR_DEVICE_REMOVED or CKR_FUNCTION_FAILED.
+_NOT_TRIED = (
+    PyKCS11.CKR_ARGUMENTS_BAD,
+    PyKCS11.CKR_CRYPTOKI_NOT_INITIALIZED,
+    PyKCS11.CKR_OPERATION_NOT_INITIALIZED,
+    PyKCS11.CKR_SESSION_HANDLE_INVALID,
+    PyKCS11.CKR_TOKEN_NOT_PRESENT,
+    PyKCS11.CKR_USER_ALREADY_LOGGED_IN,
+    PyKCS11.CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
+    PyKCS11.CKR_USER_PIN_NOT_INITIALIZED,
+    PyKCS11.CKR_USER_TOO_MANY_TYPES,
+    PyKCS11.CKR_USER_TYPE_INVALID,
+)
 
 # SoftHSM, for one, has no token where it may not read its directory.
 _SANDBOX = "what it needs may be closed to acme-store-pkcs11.service, see acme-keyd(8)"
@@ -39,11 +63,14 @@ class Slot(NamedTuple):
 
 @dataclass
 class Token:
-    """A session with a token, logged in where it wants that. pin: kept for keys that want it for each signature."""
+    """A session with a token, logged in where it wants that. pin: kept for keys that want it for each signature, and
+    refused_to_sign has it when the token refuses it then.
+    """
 
     session: Any
     slot: Slot
     pin: bytes | None
+    refused_to_sign: RefusedPin | None
 
 
 def load(module: str) -> Any:
@@ -123,44 +150,42 @@ def open_session(library: Any, slot: Slot, pin: bytes | None, runtime: Path | No
 
     Raises Unavailable, PinRefused without asking the token where it has refused this PIN before.
     """
-    refused = refused_pin(runtime, *(slot.attributes[name] for name in _IDENTITY)) if runtime else None
+    identity = [slot.attributes[name] for name in _IDENTITY]
+    refused = refused_pin(runtime, str(slot), *identity) if runtime else None
+    # Apart, as the token may take a PIN for its user, and refuse it for a signature.
+    refused_to_sign = refused_pin(runtime, str(slot), *identity, "sign") if runtime else None
     try:
-        session = library.openSession(slot.number)
-        if pin is not None:
-            _log_in(session, slot, pin, refused)
-        elif slot.flags & PyKCS11.CKF_LOGIN_REQUIRED:
-            raise PinMissing(f"the token {slot} wants a PIN")
+        token = Token(library.openSession(slot.number), slot, pin, refused_to_sign)
     except PyKCS11.PyKCS11Error as error:
         raise Unavailable(f"the token {slot} does not open: {error}") from error
-    return Token(session, slot, pin)
+    if pin is not None:
+        if refused_to_sign:
+            refused_to_sign.check(pin)
+        log_in(token, pin, PyKCS11.CKU_USER, refused)
+    elif slot.flags & PyKCS11.CKF_LOGIN_REQUIRED:
+        raise PinMissing(f"the token {slot} wants a PIN")
+    return token
 
 
-def _log_in(session: Any, slot: Slot, pin: bytes, refused: RefusedPin | None) -> None:
-    if refused and refused.is_it(pin):
-        raise PinRefused(
-            f"the token {slot} refused this PIN before, and may lock when it is tried again; where the PIN is right "
-            f"by now, remove {refused}"
-        )
+def log_in(token: Token, pin: bytes, user: int, refused: RefusedPin | None) -> None:
+    """user: CKU_USER, or CKU_CONTEXT_SPECIFIC. Raises Unavailable, PinRefused where this may have been a wrong try."""
+    with refused.tried(pin) if refused else nullcontext():
+        if user == PyKCS11.CKU_USER:
+            _check_tries(token.slot)
+        try:
+            token.session.login(pin, user)
+        except PyKCS11.PyKCS11Error as error:
+            if error.value in _NOT_TRIED:
+                raise NotTried(f"the token {token.slot} lets nobody log in: {error}") from error
+            how = "refuses" if error.value in _REFUSED else "fails at, and may have counted as wrong,"
+            raise PinRefused(f"the token {token.slot} {how} the PIN: {error}; it is not tried again") from error
+
+
+def _check_tries(slot: Slot) -> None:
     if slot.flags & PyKCS11.CKF_USER_PIN_LOCKED:
-        raise PinRefused(f"the PIN of the token {slot} is locked, after too many that were wrong")
+        raise NotTried(f"the PIN of the token {slot} is locked, after too many that were wrong")
     if slot.flags & PyKCS11.CKF_USER_PIN_FINAL_TRY:
-        raise PinRefused(
+        raise NotTried(
             f"the token {slot} takes one wrong PIN more before it locks, so none is tried; log in once by hand, as "
             "with pkcs11-tool --login"
         )
-    try:
-        session.login(pin)
-    except PyKCS11.PyKCS11Error as error:
-        if error.value not in (
-            PyKCS11.CKR_PIN_INCORRECT,
-            PyKCS11.CKR_PIN_INVALID,
-            PyKCS11.CKR_PIN_LEN_RANGE,
-            PyKCS11.CKR_PIN_EXPIRED,
-            PyKCS11.CKR_PIN_LOCKED,
-        ):
-            raise
-        if refused:
-            refused.keep(pin)
-        raise PinRefused(f"the token {slot} refuses the PIN: {error}; it is not tried again") from error
-    if refused:
-        refused.forget()

@@ -41,7 +41,7 @@ from acmed.config.pkcs11uri import Pkcs11Uri
 from acmed.config.words import listed, quoted
 from acmed.store import tokenpublic
 from acmed.store.opened import Unavailable
-from acmed.store.token import Token
+from acmed.store.token import Token, log_in
 from acmed.store.tokenpublic import BadPublicKey, Jwk
 
 _HASHES = {"P-256": hashlib.sha256, "P-384": hashlib.sha384, "P-521": hashlib.sha512}
@@ -81,7 +81,7 @@ class KeyOnToken:
         self._pin = token.pin if asks else None
 
     def sign(self, data: bytes) -> bytes:
-        """The JWS signature. Raises Unavailable."""
+        """The JWS signature. Raises Unavailable, PinRefused."""
         while True:
             mechanism, prepared = self._ways[0]
             try:
@@ -97,7 +97,7 @@ class KeyOnToken:
             return bytes(session.sign(self._key.handle, data, mechanism))
         # A key with CKA_ALWAYS_AUTHENTICATE wants the PIN between C_SignInit and C_Sign, each time.
         _checked(session.lib.C_SignInit(session.session, mechanism.to_native(), self._key.handle))
-        session.login(self._pin, CKU_CONTEXT_SPECIFIC)
+        log_in(self._token, self._pin, CKU_CONTEXT_SPECIFIC, self._token.refused_to_sign)
         signature = ckbytelist()
         for _ in ("its length", "the signature"):
             _checked(session.lib.C_Sign(session.session, ckbytelist(data), signature))

@@ -12,14 +12,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import acmed
 from acmed.store.opened import Unavailable
 from acmed.store.tokenpin import PinMissing, PinRefused
 
 _LONGEST = 1 << 16  # bytes of an answer
+Answer = TypeVar("Answer")
+
 _ERRORS = {error.__name__: error for error in (PinMissing, PinRefused)}
 
 
@@ -37,17 +40,24 @@ class TokenProcess:
             start_new_session=True,  # a terminal's Ctrl+C is ours to handle
         )
 
-    def ask(self, seconds: float, **question: Any) -> dict[str, Any]:
-        """Raises Unavailable, PinMissing and PinRefused; then the process is no more."""
+    def ask(self, seconds: float, read: Callable[[dict[str, Any]], Answer], **question: Any) -> Answer:
+        """What read makes of the answer. It may raise Unavailable, and what Python does about JSON of another form.
+
+        Raises Unavailable, PinMissing and PinRefused; then the process is no more.
+        """
         try:
-            answer: dict[str, Any] = json.loads(self._line(json.dumps(question).encode() + b"\n", seconds))
+            answer = json.loads(self._line(json.dumps(question).encode() + b"\n", seconds))
+            if "error" not in answer:
+                return read(answer)
+            failed = _ERRORS.get(answer["error"], Unavailable)(answer["reason"])
         except Unavailable:
             self._end(signal.SIGKILL)
             raise
-        if "error" in answer:
-            self.close()
-            raise _ERRORS.get(answer["error"], Unavailable)(answer["reason"])
-        return answer
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            self._end(signal.SIGKILL)
+            raise Unavailable("the process of the PKCS #11 module answered with what is no answer") from error
+        self.close()
+        raise failed
 
     def close(self) -> None:
         """It logs out, if it does so in time."""

@@ -168,6 +168,6 @@ def test_polkit_is_asked_and_not_told_of_the_key(tmp_path: Path) -> None:
             assert it.polkit
             (asked,) = it.polkit.asked
             assert asked.action == "org.acmed1.manage-accounts"
-            assert asked.details == {"account": "moved", "directory": _DIRECTORY}
+            assert asked.details == {"account": "moved", "directory": _DIRECTORY, "key-type": "imported"}
 
     asyncio.run(run())

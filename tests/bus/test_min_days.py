@@ -9,7 +9,7 @@ import pytest
 
 from acmed.bus import DBusError, Variant
 from tests.bus.peers import certificate
-from tests.bus.rig import CERTIFICATE, WWW, Rig, rig
+from tests.bus.rig import CERTIFICATE, NOBODY, WWW, Rig, rig
 
 _NAME = "www.example.com"
 
@@ -107,5 +107,20 @@ def test_run_without_work_touches_nothing(tmp_path: Path) -> None:
             assert (await _refused(it, min_days=Variant("u", 21)))[0] == "org.acmed1.Error.NotDue"
             assert _state(it) == before
             assert (len(it.clientd.calls), len(it.privd.calls)) == asked
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("left", "days", "forced"), [(80, 2**32 - 1, "true"), (10, 2**32 - 1, "false")])
+def test_rules_are_told_what_is_due_by_that_alone(tmp_path: Path, left: int, days: int, forced: str) -> None:
+    """Who may not force renewals must not be able to by a number."""
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            assert it.polkit
+            _stands(it, left)
+            assert await _renew(it, min_days=Variant("u", days)) == "done"
+            (question,) = it.polkit.asked
+            assert question.details["force"] == forced
 
     asyncio.run(run())

@@ -87,3 +87,8 @@ def test_what_is_no_key_is_refused_without_a_word_of_it(text: str) -> None:
 def test_keys_of_other_kinds_are_not_written(key: Private) -> None:
     with pytest.raises(UnusableJwk):
         privatejwk.encode(key)
+
+
+def test_numbers_that_are_too_large_are_not_called_a_size() -> None:
+    with pytest.raises(UnusableJwk, match="its numbers do not make a key"):
+        privatejwk.parse(json.dumps(members("rsa") | {"d": members("rsa")["n"]}))

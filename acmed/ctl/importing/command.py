@@ -13,7 +13,6 @@ from acmed.ctl.importing.plan import Places, Plan, make
 from acmed.ctl.importing.tiny import BadSource
 from acmed.ctl.output import Output
 
-SOURCE = Path("/etc/lacme/lacme.conf")
 _NOTHING = "Nothing was written."
 
 

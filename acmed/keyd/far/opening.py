@@ -10,6 +10,7 @@ from acmed import ownfile
 from acmed.config.keysource import Kind
 from acmed.keyd.far.settings import Source
 from acmed.keyd.keys import LocalKey, UnusableKey, is_encrypted, parse
+from acmed.specifiers import state_directory
 
 
 class CannotOpen(Exception):
@@ -55,11 +56,13 @@ def _gpg(path: Path, command: tuple[str, ...], passphrase: bytes | None) -> Loca
 
 def _token(uri: str, pin: bytes | None) -> LocalKey:
     from acmed.store.opened import Unavailable  # noqa: PLC0415  seldom needed
-    from acmed.store.pkcs11 import open_token  # noqa: PLC0415
+    from acmed.store.pkcs11 import TokenKey  # noqa: PLC0415
     from acmed.store.tokenpin import PinMissing  # noqa: PLC0415
 
+    directory = state_directory()  # as the next connection is a process of its own, with the same PIN
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        return open_token(uri, pin)
+        return TokenKey(uri, pin, directory)
     except PinMissing:
         return _token(uri, _asked("PIN", uri, "pin-file"))
     except Unavailable as error:

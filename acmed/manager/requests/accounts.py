@@ -25,6 +25,8 @@ _ADD = {
 }
 # In place of the one in polkit/org.acmed1.policy, which is about a certificate.
 _MESSAGE = "Authentication is required to have $(identifiers) validated for the account $(account)"
+# What rules are told of a key that the caller has, and others may have.
+_IMPORTED = "imported"
 
 
 class Accounts:
@@ -42,7 +44,9 @@ class Accounts:
         directory = wanted.directory or (known.directory if known else "")
         desk.queue.check_free(name, Kind.ACCOUNT)
         details = {"account": name, "directory": directory}
-        if wanted.key_type:
+        if key:
+            details["key_type"] = _IMPORTED
+        elif wanted.key_type:
             details["key_type"] = wanted.key_type
         uid = await desk.authority.check(call, authority.MANAGE_ACCOUNTS, **details)
         with desk.queue.hold(name, Kind.ACCOUNT) as number:

@@ -30,8 +30,10 @@ class Certificates:
         force, min_days, desk = values.get("force", False), values.get("min-days"), self._desk
         if force and min_days is not None:
             raise options.invalid("force and min-days: the one renews at any time, the other at a time that it says")
-        self._plan_renewal(name, force, min_days)
-        uid = await desk.authority.check(call, authority.RENEW, force=str(force).lower(), **desk.details(name))
+        kind = self._plan_renewal(name, force, min_days)
+        # A rule that lets nobody renew at any time must not be passed by a number of days.
+        forced = kind == jobs.RENEW and not desk.catalogue.status(name).is_due(clock.now())
+        uid = await desk.authority.check(call, authority.RENEW, force=str(forced).lower(), **desk.details(name))
         kind = self._plan_renewal(name, force, min_days)
         with desk.queue.hold(name) as number:
             desk.catalogue.wanted(name)

@@ -307,3 +307,18 @@ def test_hook_of_a_service(tmp_path: Path) -> None:
     place = Place(tmp_path, shipped=f'{NGINX}hook = "push"\n')
     [problem] = check(place.load(), _keys(tmp_path, "staging"), tmp_path)
     assert _line(problem) == ("shipped.toml", 3, f"{tmp_path}/push is not there", "", False)
+
+
+def test_mode_does_not_take_the_key_from_a_service(tmp_path: Path) -> None:
+    """Whose group it is for: its next reload would fail. A provided key has a mode of its own."""
+    place = Place(tmp_path, f'{STAGING}[service.web]\ngroup = "www-data"\n')
+    key = '\nkey-file = "/etc/ssl/private/x.pem"'
+    for name, more in (("taken", ""), ("provided", key)):
+        place.write(
+            f"certificates.d/{name}.toml", f'names = ["{name}.example.com"]\nservices = ["web"]\nmode = "0600"{more}'
+        )
+    loaded = place.load()
+    assert list(loaded.configuration.certificates) == ["provided"]
+    [problem] = loaded.problems
+    assert (problem.path.name, problem.line) == ("taken.toml", 3)
+    assert problem.message == "'mode' '0600' keeps the key from the group 'www-data'; it must be 0440 or 0640"

@@ -39,6 +39,11 @@ SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
             f"pkcs11:slot-id=327;library-version=2.6;object=M%C3%BCnze&A=1?{MODULE}&vendor=x?/|",
             Pkcs11Uri(SOFTHSM, {"slot-id": "327", "library-version": "2.6"}, "Münze&A=1"),
         ),
+        # Numbers are compared as numbers, and version 3 is 3.0 (RFC 7512 sections 2.3 and 2.6).
+        (
+            f"pkcs11:slot-id=007;library-version=3?{MODULE}",
+            Pkcs11Uri(SOFTHSM, {"slot-id": "7", "library-version": "3.0"}),
+        ),
     ],
 )
 def test_what_it_means(text: str, expected: Pkcs11Uri) -> None:
@@ -62,6 +67,11 @@ WRONG = [
     (f"pkcs11:acme?{MODULE}", "must be NAME=VALUE between each ';'"),
     (f"pkcs11:token=a;?{MODULE}", "must be NAME=VALUE between each ';'"),
     (f"pkcs11:type=cert?{MODULE}", "has a 'type' other than 'private'"),
+    (f"pkcs11:slot-id=%D9%A3?{MODULE}", "has the 'slot-id' '٣'; it must be a number"),
+    (f"pkcs11:library-version=new?{MODULE}", "has the 'library-version' 'new'; it must be a version"),
+    # What selects a key is not to be lost where it stands on the wrong side.
+    (f"pkcs11:object=a?token=acme&{MODULE}", "has 'token' behind the '?'; it belongs in front of it"),
+    ("pkcs11:object=a;module-name=softhsm2", "has 'module-name' in front of the '?'; it belongs behind it"),
     (f"pkcs11:slot-id=first?{MODULE}", "has the 'slot-id' 'first'; it must be a number"),
 ]
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from acmed import base64url
 from acmed.config import Account
+from acmed.config.keysource import KeySource
 from acmed.config.model import ExternalBinding
 from acmed.keyd.credentials import Credentials
 from acmed.keyd.keyring import Keyring
@@ -48,8 +49,11 @@ def new_key() -> Key:
 class Keyd:
     """Use restart() after a change of what it reads when it starts."""
 
-    def __init__(self, directory: Path, uri: str | None = URI, key: Key | None = None) -> None:
+    def __init__(
+        self, directory: Path, uri: str | None = URI, key: Key | None = None, source: KeySource | None = None
+    ) -> None:
         self.uri = uri
+        self.source = source
         self.external: ExternalBinding | None = None
         self.key = key or new_key()
         self.next_key: Key | None = None
@@ -58,7 +62,7 @@ class Keyd:
         self.restart()
 
     def restart(self) -> None:
-        accounts = {"default": Account("default", f"{CA}/dir", uri=self.uri, external=self.external)}
+        accounts = {"default": Account("default", f"{CA}/dir", uri=self.uri, external=self.external, key=self.source)}
         credentials = Credentials(
             {"default": self.key},
             {"default": self.next_key} if self.next_key else {},

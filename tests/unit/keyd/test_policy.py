@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from acmed import base64url
+from acmed.config.keysource import KeySource, Kind
 from acmed.keyd.permits import MAX_SIGNATURES
 from acmed.varlink import VarlinkError
-from tests.unit.keyd.rig import CA, CSR, NAMES, NONCE, PEER, URI, Keyd, header, verify
+from tests.unit.keyd.rig import CA, CSR, NAMES, NONCE, PEER, URI, Keyd, header, unavailable, verify
 
 DER = b"a certificate"
 
@@ -202,3 +203,16 @@ def test_permits_of_a_later_version_are_dropped_with_a_word(tmp_path: Path, caps
     (tmp_path / "permits.json").write_text('[{"kind": "order", "account": "default", "unheard-of": 1}]')
     assert Keyd(tmp_path).refusal(finalize())
     assert "cannot be read, so there are none" in capsys.readouterr().err
+
+
+def test_nothing_is_asked_of_a_key_store_that_is_not_allowed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No passphrase is asked for, and no ssh started, for what is refused, and that is on record."""
+    keyd = Keyd(tmp_path, source=KeySource(Kind.GPG, "/etc/acmed/away.gpg"))
+    assert "origin" in keyd.refusal({"status": "deactivated"}, "https://evil.example/")
+    assert "needs a permit" in keyd.refusal({"identifiers": NAMES})
+    assert capsys.readouterr().err.count("Refused to sign") == 2
+    keyd.permit_order()
+    assert "acme-store-gpg.service does not answer" in unavailable(lambda: keyd.sign({"identifiers": NAMES}))
+    assert "Refused to sign newOrder for account default: acme-store-gpg.service" in capsys.readouterr().err

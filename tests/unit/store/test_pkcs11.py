@@ -2,9 +2,13 @@
 """Keys on a token of SoftHSM's: which one a URI means, its public half, its signatures, and what goes wrong."""
 
 import asyncio
+import contextlib
 import datetime
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,8 +22,9 @@ from acmed.config import Account
 from acmed.config.keysource import parse
 from acmed.store import pkcs11, publickey
 from acmed.store.opened import Unavailable
-from acmed.store.pkcs11 import TokenKey, open_key, open_token
+from acmed.store.pkcs11 import TokenKey, open_key
 from acmed.store.tokenpin import PinMissing, PinRefused
+from acmed.store.tokenprocess import TokenProcess
 
 pytest.importorskip("PyKCS11", reason="tools/setup installs it")
 
@@ -27,6 +32,7 @@ from tests.unit.store import softhsm
 from tests.unit.store.softhsm import MODULE, PIN, SoftHsm
 
 Opened = Callable[..., TokenKey]
+Worker = Callable[[str, str], None]
 DATA = b"eyJhbGciOiJFUzI1NiJ9.e30"
 KINDS = {"2048": "RS256", "P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "EdDSA"}
 
@@ -43,16 +49,29 @@ def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SoftHsm:
 
 @pytest.fixture
 def opened() -> Iterator[Opened]:
-    """open_token(), and the keys are closed in the end."""
+    """TokenKey(), and the keys are closed in the end."""
     keys = []
 
     def inner(text: str = uri(), pin: bytes | None = PIN.encode(), runtime: Path | None = None) -> TokenKey:
-        keys.append(open_token(text, pin, runtime))
+        keys.append(TokenKey(text, pin, runtime))
         return keys[-1]
 
     yield inner
     for key in keys:
         key.close()
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """Gives the next processes a module of Python's, by its name and its text; "sitecustomize" runs before all else."""
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "acmed").symlink_to(Path(acmed.__file__).parent)
+    monkeypatch.setattr(acmed, "__file__", str(tmp_path / "python" / "acmed" / "__init__.py"))
+
+    def inner(name: str, text: str) -> None:
+        (tmp_path / "python" / f"{name}.py").write_text(text)
+
+    return inner
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -254,6 +273,142 @@ def test_a_pin_that_became_wrong_is_tried_once(hsm: SoftHsm, opened: Opened) -> 
         key.sign(DATA)
 
 
+# What a module does at a login, for a user, after what it did there otherwise.
+LOGIN = """
+import os, signal
+import PyKCS11
+real = PyKCS11.Session.login
+def login(session, pin, user=PyKCS11.CKU_USER):
+    real(session, pin, user)
+    if user == PyKCS11.{user}:
+        {what}
+PyKCS11.Session.login = login
+"""
+
+
+def fails(code: str) -> str:
+    return f"raise PyKCS11.PyKCS11Error(PyKCS11.{code})"
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "ended with SIGKILL"),
+        (fails("CKR_FUNCTION_FAILED"), "may have counted as wrong, the PIN: CKR_FUNCTION_FAILED"),
+        (fails("CKR_DEVICE_ERROR"), "may have counted as wrong, the PIN: CKR_DEVICE_ERROR"),
+        (fails("CKR_DEVICE_REMOVED"), "may have counted as wrong, the PIN: CKR_DEVICE_REMOVED"),
+    ],
+)
+def test_a_login_that_may_have_used_a_try_is_not_tried_again(
+    hsm: SoftHsm, opened: Opened, worker: Worker, tmp_path: Path, what: str, reason: str
+) -> None:
+    """The token would take this PIN by then; it is not asked."""
+    hsm.key("acme", "P-256")
+    worker("sitecustomize", LOGIN.format(user="CKU_USER", what=what))
+    with pytest.raises(Unavailable, match=reason):
+        opened(runtime=tmp_path)
+    worker("sitecustomize", "#")
+    (marker,) = tmp_path.glob("refused-pin-*")
+    with pytest.raises(PinRefused, match=f"refused this PIN before, .* remove {marker}"):
+        opened(runtime=tmp_path)
+    marker.unlink()
+    assert opened(runtime=tmp_path).sign(DATA)
+
+
+def test_a_login_that_used_no_try_is_tried_again(hsm: SoftHsm, opened: Opened, worker: Worker, tmp_path: Path) -> None:
+    hsm.key("acme", "P-256")
+    with pytest.raises(PinRefused):
+        opened(pin=b"4321", runtime=tmp_path)
+    worker("sitecustomize", LOGIN.format(user="CKU_USER", what=fails("CKR_TOKEN_NOT_PRESENT")))
+    with pytest.raises(Unavailable, match="lets nobody log in: CKR_TOKEN_NOT_PRESENT"):
+        opened(runtime=tmp_path)
+    worker("sitecustomize", "#")
+    with pytest.raises(PinRefused, match="refused this PIN before"):
+        opened(pin=b"4321", runtime=tmp_path)
+    assert opened(runtime=tmp_path).sign(DATA)
+
+
+@pytest.mark.parametrize("code", ["CKR_PIN_INCORRECT", "CKR_DEVICE_ERROR"])
+def test_a_pin_that_is_wrong_for_a_signature_is_tried_once(
+    hsm: SoftHsm, opened: Opened, worker: Worker, tmp_path: Path, code: str
+) -> None:
+    hsm.key("acme", "P-256", asks=True)
+    worker("sitecustomize", LOGIN.format(user="CKU_CONTEXT_SPECIFIC", what=fails(code)))
+    key = opened(runtime=tmp_path)
+    worker("sitecustomize", "#")
+    for _ in range(2):
+        with pytest.raises(PinRefused, match=f"the PIN: {code}.*it is not tried again"):
+            key.sign(DATA)
+    (marker,) = tmp_path.glob("refused-pin-*")
+    with pytest.raises(PinRefused, match=f"refused this PIN before, .* remove {marker}"):
+        opened(runtime=tmp_path)
+    marker.unlink()
+    assert opened(runtime=tmp_path).sign(DATA)
+    assert not list(tmp_path.glob("refused-pin-*"))
+
+
+def test_another_login_with_the_pin_is_waited_for(
+    hsm: SoftHsm, opened: Opened, worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The PIN is that of an account whose login goes on; that does not make it a wrong one for another."""
+    hsm.key("acme", "P-256")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    worker("sitecustomize", LOGIN.format(user="CKU_USER", what=f"open({str(fifo)!r}).readline()"))
+    monkeypatch.setattr(pkcs11, "_OPEN_TIMEOUT", 60)
+    with ThreadPoolExecutor() as threads, fifo.open("r+b", buffering=0) as gate:
+        first = threads.submit(opened, runtime=tmp_path)
+        while not list(tmp_path.glob("refused-pin-*")):  # until it is at its login
+            assert not first.done(), first.exception()
+            time.sleep(0.01)
+        worker("sitecustomize", "#")
+        second = threads.submit(opened, runtime=tmp_path)
+        with contextlib.suppress(TimeoutError):
+            second.result(1)
+        gate.write(b"\n")
+        assert first.result().jwk == second.result().jwk
+
+
+def test_where_the_refused_pin_could_not_be_kept_none_is_tried(hsm: SoftHsm, opened: Opened, tmp_path: Path) -> None:
+    hsm.key("acme", "P-256")
+    with pytest.raises(Unavailable, match=f"no PIN is tried, as {tmp_path}/nothing/refused-pin-.*: No such file"):
+        opened(runtime=tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("instead_of", "answer"),
+    [
+        ("jwk", "no JSON"),
+        ("jwk", "[]"),
+        ("jwk", "{}"),
+        ("jwk", '{"jwk": 1}'),
+        ("jwk", '{"error": "Unavailable"}'),
+        ("signature", '{"jwk": {}}'),
+        ("signature", '{"signature": "?"}'),
+        ("signature", '{"signature": null}'),
+    ],
+)
+def test_an_answer_that_is_none(
+    hsm: SoftHsm, opened: Opened, worker: Worker, monkeypatch: pytest.MonkeyPatch, instead_of: str, answer: str
+) -> None:
+    hsm.key("acme", "P-256")
+    worker(
+        "sitecustomize",
+        "import json\nreal = json.dumps\n"
+        f"json.dumps = lambda values: {answer!r} if {instead_of!r} in values else real(values)",
+    )
+    started: list[TokenProcess] = []
+
+    def start() -> TokenProcess:
+        started.append(TokenProcess())
+        return started[-1]
+
+    monkeypatch.setattr(pkcs11, "TokenProcess", start)
+    with pytest.raises(Unavailable, match="answered with what is no answer"):
+        opened().sign(DATA)
+    assert [process._process.returncode for process in started] == [-signal.SIGKILL]
+
+
 def test_the_module_hangs(hsm: SoftHsm, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     hsm.key("acme", "P-256")
     key = opened()
@@ -288,12 +443,12 @@ def test_the_store(hsm: SoftHsm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         asyncio.run(open_key(account(), tmp_path))
     pin = tmp_path / "pin_default"
     pin.write_text("")
-    with pytest.raises(Unavailable, match="its PIN, acmed.pins/default, is empty"):
+    with pytest.raises(Unavailable, match=f"its PIN, {sealed}, is empty"):
         asyncio.run(open_key(account(), tmp_path))
     pin.write_text("4321\n")
     with pytest.raises(Unavailable, match=f"it is not tried again; the PIN is that of {sealed}, see"):
         asyncio.run(open_key(account(), tmp_path))
-    pin.write_text(f"{PIN}\n")
+    pin.write_bytes(PIN.encode() + b"\r\n")
 
     async def signed() -> bool:
         key = await open_key(account(), tmp_path)
@@ -305,9 +460,7 @@ def test_the_store(hsm: SoftHsm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert asyncio.run(signed())
 
 
-def test_pykcs11_is_not_there(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "acmed").symlink_to(Path(acmed.__file__).parent)
-    (tmp_path / "PyKCS11.py").write_text("raise ImportError")
-    monkeypatch.setattr(acmed, "__file__", str(tmp_path / "acmed" / "__init__.py"))
+def test_pykcs11_is_not_there(opened: Opened, worker: Worker) -> None:
+    worker("PyKCS11", "raise ImportError")
     with pytest.raises(Unavailable, match="install the package python3-pykcs11"):
         opened()

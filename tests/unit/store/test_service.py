@@ -9,9 +9,9 @@ import pytest
 
 from acmed.config import Account
 from acmed.config.keysource import KeySource, Kind
-from acmed.keyd.keys import Key
+from acmed.keyd.keys import LocalKey
 from acmed.store.main import _Socket
-from acmed.store.opened import Loaded, OpenedKey, Unavailable, Waiting
+from acmed.store.opened import InProcess, OpenedKey, Unavailable, Waiting
 from acmed.store.service import StoreService
 from acmed.varlink import VarlinkError
 from tests.unit.keyd.rig import new_key
@@ -21,10 +21,10 @@ TOKEN = Account("main", "https://ca.example/dir", key=KeySource(Kind.PKCS11, "pk
 
 
 @dataclass(frozen=True)
-class Pulled(Loaded):
+class Pulled(InProcess):
     """A key that cannot sign any more."""
 
-    closed: list[Key] = field(default_factory=list)
+    closed: list[LocalKey] = field(default_factory=list)
 
     async def sign(self, data: bytes) -> bytes:
         raise Unavailable("the token is not there")
@@ -72,7 +72,7 @@ def test_accounts_of_others(name: str) -> None:
 
 def test_a_key_is_opened_once() -> None:
     """Also by those who want it at the same time."""
-    opener = Opener([Loaded(new_key())])
+    opener = Opener([InProcess(new_key())])
 
     async def act() -> None:
         service = serve(opener)
@@ -85,7 +85,7 @@ def test_a_key_is_opened_once() -> None:
 
 def test_a_key_that_has_gone_is_opened_anew() -> None:
     pulled = Pulled(new_key())
-    opener = Opener([pulled, Unavailable("there is no token"), Loaded(new_key())])
+    opener = Opener([pulled, Unavailable("there is no token"), InProcess(new_key())])
 
     async def act() -> None:
         service = serve(opener)
@@ -122,7 +122,7 @@ def test_the_daemon_stays_for_what_somebody_has_unlocked() -> None:
             return Pulled(new_key())
 
         opening = asyncio.create_task(unlocked())
-        service = serve(Opener([Waiting("somebody is asked", opening), Loaded(new_key())]))
+        service = serve(Opener([Waiting("somebody is asked", opening), InProcess(new_key())]))
         socket = _Socket(service)
         assert not socket.busy
         for _ in range(2):
@@ -146,7 +146,7 @@ def test_a_defect_while_somebody_is_asked(capsys: pytest.CaptureFixture[str]) ->
 
     async def act() -> None:
         waiting = Waiting("somebody is asked", asyncio.create_task(defect()))
-        service = serve(Opener([waiting, Loaded(new_key())]))
+        service = serve(Opener([waiting, InProcess(new_key())]))
         await refusal(service)
         await asyncio.wait([waiting.opening])
         with pytest.raises(RuntimeError):

@@ -3,16 +3,20 @@
 
 import asyncio
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from acmed.config import Account
-from acmed.config.keysource import KeySource, Kind, remote
-from acmed.store import lastwords, ssh
+from acmed.config.keysource import KeySource, Kind, destination
+from acmed.store import far, lastwords, ssh
 from acmed.store.opened import Unavailable
+from tests.unit.keyd.rig import new_key
+from tests.unit.store.farrig import INPUT, greeting
 
 PLACE = "acme@signer.example.com"
+ACCOUNT = Account("main", "https://ca.example/dir", key=KeySource(Kind.SSH, PLACE))
 CHANGED = """\
 @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
 @    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
@@ -23,24 +27,23 @@ Host key verification failed.
 
 
 def test_where_it_connects_to(tmp_path: Path) -> None:
-    words = ssh.command(remote("acme@[2001:db8::1]:2222"), tmp_path / "key", ("acme-keyd", "--client", "a b;c"))
+    words = ssh.command(destination("acme@[2001:db8::1]:2222"), tmp_path / "key", ("acme-keyd", "--client", "a b;c"))
     assert words[0] == "/usr/bin/ssh"
     assert words[words.index("-l") :] == ["-l", "acme", "-p", "2222", "--", "2001:db8::1", "acme-keyd --client 'a b;c'"]
-    assert ssh.command(remote("signer"), tmp_path, ("x",))[-5:] == ["-i", str(tmp_path), "--", "signer", "x"]
+    assert ssh.command(destination("signer"), tmp_path, ("x",))[-5:] == ["-i", str(tmp_path), "--", "signer", "x"]
 
 
 def test_ssh_understands_the_options(tmp_path: Path) -> None:
     """-G: it says what it would do, and does not."""
-    words = ssh.command(remote(PLACE), tmp_path / "key", ("acme-keyd", "--stdio"))
+    words = ssh.command(destination(PLACE), tmp_path / "key", ("acme-keyd", "--stdio"))
     said = subprocess.run([words[0], "-G", *words[1:]], capture_output=True, text=True, check=True).stdout.splitlines()
     assert {"user acme", "hostname signer.example.com", "batchmode yes", "requesttty false"} <= set(said)
     assert {"stricthostkeychecking true", "userknownhostsfile /etc/acmed/known_hosts", "forwardagent no"} <= set(said)
 
 
 def test_without_a_key_for_it(tmp_path: Path) -> None:
-    account = Account("main", "https://ca.example/dir", key=KeySource(Kind.SSH, PLACE))
     with pytest.raises(Unavailable, match=r"systemd-creds encrypt --name=sshkey_main KEY .*acmed\.ssh-keys/main"):
-        asyncio.run(ssh.open_key(account, tmp_path))
+        asyncio.run(ssh.open_key(ACCOUNT, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -77,3 +80,55 @@ def test_last_words_are_the_last_and_few(tmp_path: Path) -> None:
     assert len(said) < 2048
     assert len(lastwords.shown(said)) <= 300
     assert lastwords.shown(said).endswith("x" * 200)
+
+
+def far_program(code: str) -> far.Connect:
+    """In the place of ssh."""
+    return lambda: ssh._start([sys.executable, "-c", f"import os, sys, time\n{code}"], PLACE)
+
+
+FLOOD = "while True: os.write(1, b'x' * 65536)"
+
+
+def test_a_flood_for_a_greeting() -> None:
+    async def run() -> None:
+        async with asyncio.timeout(20):
+            with pytest.raises(Unavailable, match="it sends a line of more than 65536 bytes"):
+                await sign(far_program(FLOOD))
+
+    asyncio.run(run())
+
+
+def test_a_flood_behind_the_greeting() -> None:
+    """It is more than a StreamReader takes, which does not see the end then; nobody waits for that."""
+    connect = far_program(f"os.write(1, {greeting(new_key())!r})\n{FLOOD}")
+
+    async def run() -> None:
+        async with asyncio.timeout(20):
+            key = await far.Remote.open(ACCOUNT, connect, keep=True)
+            assert key._link
+            while not key._link.reader._paused:  # type: ignore[attr-defined]
+                await asyncio.sleep(0.01)
+            with pytest.raises(Unavailable, match="it sends a line of more than 65536 bytes"):
+                await key.sign(INPUT)
+
+    asyncio.run(run())
+
+
+async def sign(connect: far.Connect) -> None:
+    await (await far.Remote.open(ACCOUNT, connect, keep=True)).sign(INPUT)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("sys.exit('why')", "the program there ended with status 1, and said why"),
+        ("os.write(2, b'Permission denied'); sys.exit(255)", f"ssh failed: {PLACE} does not take our key"),
+        ("os.write(2, b'why'); os.close(1); time.sleep(1000)", "ssh was ended, and had said why"),
+    ],
+)
+def test_how_it_ends(code: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "_LAST", 10.0 if "exit" in code else 0.5)
+    with pytest.raises(Unavailable) as caught:
+        asyncio.run(sign(far_program(code)))
+    assert str(caught.value).startswith(said)

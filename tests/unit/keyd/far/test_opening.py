@@ -147,3 +147,26 @@ while read -r word rest; do
     echo OK
 done
 """
+
+
+def test_a_wrong_pin_is_tried_once_by_all_connections(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("PyKCS11", reason="tools/setup installs it")
+    from tests.unit.store import softhsm  # noqa: PLC0415  it needs PyKCS11
+
+    monkeypatch.setenv("SOFTHSM2_CONF", str(home.path / "softhsm2.conf"))
+    hsm = softhsm.new(home.path)
+    hsm.key("acme", "P-256")
+    home.write("pin", "4321\n")
+    source = f"pkcs11:token=acme?module-path={softhsm.MODULE}"
+    home.configure(f'[key]\nsource = "{source}"\npin-file = "%h/pin"\n')
+    state = {"XDG_STATE_HOME": str(home.path / "lasting"), "SOFTHSM2_CONF": str(hsm.config)}
+    assert "refuses the PIN: CKR_PIN_INCORRECT" in home.error("--stdio", **state)
+    with hsm.session("acme") as session:
+        session.setPin(softhsm.PIN, "4321")
+    assert "refused this PIN before" in home.error("--stdio", **state)
+    (marker,) = home.path.glob("**/refused-pin-*")
+    assert marker.parent.stat().st_mode & 0o777 == 0o700
+    marker.unlink()
+    process = home.popen("--stdio", "--quiet", stdio=subprocess.PIPE, **state)
+    said, errors = process.communicate(b"", timeout=60)
+    assert said.startswith(b"1 OK {"), errors

@@ -71,8 +71,7 @@ async def _refuse_terms(job: Job, tools: Tools, wanted: AccountRequest) -> None:
     if terms is None and wanted.key_type:
         return
     account = tools.catalogue.configuration.accounts.get(job.name)
-    is_imported = not wanted.key_type and account is not None and account.key is None
-    if (wanted.new or is_imported) and account and account.uri is None:
+    if wanted.new and account and account.uri is None:
         await tools.daemons.priv("RetireAccount", job=job.id, account=job.name)
         tools.catalogue.reload()
     message = f"The CA has terms of service, to which you are to agree (agree-tos): {terms}"

@@ -74,6 +74,19 @@ def test_no_account_is_made_unasked(tmp_path: Path, terms: str | None) -> None:
     asyncio.run(run())
 
 
+def test_what_root_has_configured_stays_where_nobody_agrees(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure_account("moved", _DIRECTORY)
+            it.clientd.errors["FindAccount"] = _UNKNOWN
+            number = await _import(it)
+            assert await it.caller.result(number) == "failed"
+            assert _error(it, number)[0] == "org.acmed1.Error.TermsNotAgreed"
+            assert it.privd.called == ["ImportAccountKey", "NewAccount"]
+
+    asyncio.run(run())
+
+
 def test_a_new_account_by_the_same_key_where_it_is_asked_for(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:

@@ -151,7 +151,7 @@ class Hostile:
     async def silence(self, _: varlink.Call, **_parameters: Any) -> dict[str, Any]:
         raise varlink.VarlinkError("org.acmed.Client.Unreachable", url="", message="hostile")
 
-    read_account = update_account = deactivate_account = change_key = silence
+    find_account = read_account = update_account = deactivate_account = change_key = silence
     revocation_nonce = send_revocation = silence
 
     async def drop(self, _: varlink.Call, **_parameters: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import re
 # No two parts of it match the same text: what does not match costs no more time than what does.
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----(?:\s+|\Z)")
 _AMIDST = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
+_ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type:\s*4,\s*ENCRYPTED")
 _LINE = 64
 
 
@@ -61,3 +62,8 @@ def _decoded(text: str, number: int) -> bytes:
         return base64.b64decode("".join(text.split()), validate=True)
     except binascii.Error as error:
         raise NotCertificates(f"certificate {number} is not base64") from error
+
+
+def is_encrypted(text: bytes) -> bool:
+    """Whether it is a private key with a passphrase: PKCS#8 (RFC 7468 section 11), or RFC 1421, as openssl made it."""
+    return bool(_ENCRYPTED.search(text))

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 
-from acmed import paths
+from acmed import paths, pem
 from acmed.config.keysource import Kind, destination
 from acmed.config.load import Loaded
 from acmed.config.model import Account, Problem
+from acmed.config.plainfile import OTHERS_WRITE, look
 from acmed.config.sandbox import home_above
 from acmed.config.table import Place
 
 _SSH_KEYGEN = "/usr/bin/ssh-keygen"
 _TIMEOUT = 10.0  # seconds
 _OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _SSH_PORT = 22
 _LONGEST_HEAD = 64 * 1024  # bytes; what is encrypted says so in the first lines of a PEM block
 
@@ -32,7 +32,7 @@ def problems(loaded: Loaded, sealed: Path, known_hosts: Path) -> Iterator[Proble
             case Kind.FILE:
                 yield from _file(place, account, Path(account.key.place), sealed / paths.PASSPHRASE_CREDENTIALS.name)
             case Kind.GPG:
-                yield from _plain_file(place, Path(account.key.place), _OTHERS_WRITE)
+                yield from _plain_file(place, Path(account.key.place), OTHERS_WRITE)
             case Kind.PKCS11:
                 yield from _pin(place, account, sealed / paths.PIN_CREDENTIALS.name)
             case Kind.SSH:
@@ -46,39 +46,30 @@ def _file(place: Place, account: Account, path: Path, passphrases: Path) -> Iter
         message = f"the key {path} is in {home}, which acme-store-file.service does not see"
         yield place.problem(message, "move it, such as to /etc/acmed")
         return
-    found = list(_plain_file(place, path, _OTHERS_READ | _OTHERS_WRITE))
+    found = list(_plain_file(place, path, _OTHERS_READ | OTHERS_WRITE))
     yield from found
-    if found or not _is_encrypted(path):
+    if found or not _needs_passphrase(path):
         return
     if fault := _missing(passphrases / account.name):
         message = f"the key {path} is encrypted, and its passphrase is no credential: {fault}"
         hint = "seal it, or be there when it is asked for (systemd-tty-ask-password-agent):\n"
         hint += _seal("passphrase", account, passphrases)
-        yield _note(place, message, hint)
+        yield place.note(message, hint)
 
 
 def _plain_file(place: Place, path: Path, forbidden: int) -> Iterator[Problem]:
-    shell = quote(str(path))
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        yield place.problem(f"the key {path} is not there")
-    except OSError as error:
-        yield _note(place, f"{path} is not checked: {error.strerror}", "check as root")
-    else:
-        if not stat.S_ISREG(status.st_mode):
-            yield place.problem(f"{path} is not a plain file")
-        elif status.st_uid != 0:
-            yield place.problem(f"the key {path} does not belong to root", f"chown root {shell}")
-        elif status.st_mode & forbidden:
-            what, mode = ("read or written", "0600") if forbidden & _OTHERS_READ else ("written", "go-w")
-            yield place.problem(f"the key {path} may be {what} by others than root", f"chmod {mode} {shell}")
+    found = look(place, path, "the key ")
+    if isinstance(found, Problem):
+        yield found
+    elif found.st_mode & forbidden:
+        what, mode = ("read or written", "0600") if forbidden & _OTHERS_READ else ("written", "go-w")
+        yield place.problem(f"the key {path} may be {what} by others than root", f"chmod {mode} {quote(str(path))}")
 
 
 def _pin(place: Place, account: Account, pins: Path) -> Iterator[Problem]:
     if fault := _missing(pins / account.name):
         message = f"the token of account '{account.name}' gets no PIN: {fault}"
-        yield _note(place, message, f"where it wants one, seal it:\n{_seal('pin', account, pins)}")
+        yield place.note(message, f"where it wants one, seal it:\n{_seal('pin', account, pins)}")
 
 
 def _ssh(place: Place, account: Account, keys: Path, known_hosts: Path) -> Iterator[Problem]:
@@ -109,11 +100,10 @@ def _unknown_host(where: str, known_hosts: Path) -> str:
     return "" if done.returncode == 0 else f"{known_hosts} has no key of {name}"
 
 
-def _is_encrypted(path: Path) -> bool:
-    """By what is written around the key (RFC 7468 section 11, RFC 1421 section 4.6.1.1)."""
+def _needs_passphrase(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return b"ENCRYPTED" in file.read(_LONGEST_HEAD)
+            return pem.is_encrypted(file.read(_LONGEST_HEAD))
     except OSError:
         return False
 
@@ -131,7 +121,3 @@ def _missing(credential: Path) -> str:
 
 def _seal(kind: str, account: Account, directory: Path) -> str:
     return f"systemd-creds encrypt --name={kind}_{account.name} FILE {quote(str(directory / account.name))}"
-
-
-def _note(place: Place, message: str, hint: str) -> Problem:
-    return Problem(place.path, place.line, message, hint, note=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 
-from acmed.config.executables import OTHERS_WRITE
 from acmed.config.load import Loaded
 from acmed.config.model import MAX_ANCHORS, Problem
+from acmed.config.plainfile import OTHERS_WRITE
 from acmed.config.sandbox import UNIT, home_above
 from acmed.config.table import Place
 
@@ -41,7 +41,7 @@ def _file(place: Place, path: Path) -> Iterator[Problem]:
         yield place.problem(f"the file {path} is not there")
         return
     except OSError as error:
-        yield Problem(place.path, place.line, f"{path} is not checked: {error.strerror}", "check as root", note=True)
+        yield place.note(f"{path} is not checked: {error.strerror}", "check as root")
         return
     if not stat.S_ISREG(status.st_mode):
         yield place.problem(f"{path} is not a plain file")

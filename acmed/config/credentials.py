@@ -9,6 +9,7 @@ from shlex import quote
 from acmed import paths
 from acmed.config.load import Loaded
 from acmed.config.model import DIRECTORIES, Account, Problem
+from acmed.config.plainfile import OTHERS_WRITE, look
 from acmed.config.sandbox import UNIT, home_above
 
 
@@ -89,21 +90,12 @@ def _provided(loaded: Loaded) -> Iterator[Problem]:
             message = f"the key {path} is in {home}, which {UNIT} does not see"
             yield place.problem(message, "keep it in a directory such as /etc/ssl/private")
             continue
-        try:
-            status = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            yield place.problem(f"the key {path} is not there")
-        except OSError as error:
-            message = f"{path} is not checked: {error.strerror}"
-            yield Problem(place.path, place.line, message, "check as root", note=True)
-        else:
-            if not stat.S_ISREG(status.st_mode):
-                yield place.problem(f"{path} is not a plain file")
-            elif status.st_uid != 0:
-                yield place.problem(f"the key {path} does not belong to root", f"chown root {quote(str(path))}")
-            elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH | stat.S_IROTH):
-                message = f"the key {path} may be read by all, or written by others than root"
-                yield place.problem(message, f"chmod 0600 {quote(str(path))}")
+        found = look(place, path, "the key ")
+        if isinstance(found, Problem):
+            yield found
+        elif found.st_mode & (OTHERS_WRITE | stat.S_IROTH):
+            message = f"the key {path} may be read by all, or written by others than root"
+            yield place.problem(message, f"chmod 0600 {quote(str(path))}")
 
 
 def _sizes(directory: Path, what: str) -> dict[str, int] | Problem:

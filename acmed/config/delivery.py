@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Whether acme-privd can write copies of a certificate's files, before any order depends on it."""
 
-import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from shlex import quote
 
 from acmed.config.load import Loaded
 from acmed.config.model import Certificate, Problem, Service
-from acmed.config.sandbox import HOMES, UNIT
+from acmed.config.sandbox import HOMES, UNIT, unit_text, within
 from acmed.config.table import Place
 from acmed.config.words import listed
 
@@ -87,7 +86,7 @@ def _copies(wish: _Wish, targets: Iterable[Path], writable: tuple[Path, ...] | N
         for path in targets
         if _is_directory(path)
     ]
-    lacking = [directory for directory in directories if not _within(directory, writable)]
+    lacking = [directory for directory in directories if not within(directory, writable)]
     if lacking:
         message = f"{wish.title} has files in {listed(map(str, lacking))}, where {UNIT} may not write"
         problems.append(wish.place.problem(message, _drop_in(wish)))
@@ -125,7 +124,7 @@ def _unusable(place: Place, directory: Path) -> Problem | None:
         return place.problem(f"the directory {directory} is not there", f"mkdir -p {quote(str(directory))}")
     except OSError as error:
         message = f"{directory} is not checked: {error.strerror}"
-        return Problem(place.path, place.line, message, "check as root", note=True)
+        return place.note(message, "check as root")
     if not stat.S_ISDIR(status.st_mode):
         return place.problem(f"{directory} is not a directory")
     if status.st_uid != 0:
@@ -145,14 +144,6 @@ def _is_directory(path: Path) -> bool:
         return False
 
 
-def _within(directory: Path, writable: tuple[Path, ...] | None) -> bool:
-    """Whether it is in one of these directories, symbolic links followed. True where nobody can tell."""
-    if writable is None:
-        return True
-    real = Path(os.path.realpath(directory))
-    return any(real.is_relative_to(os.path.realpath(path)) for path in writable)
-
-
 def _drop_in(wish: _Wish) -> str:
     directories = sorted(set(map(_fixed, wish.patterns)))
     return (
@@ -169,5 +160,5 @@ def _fixed(target: str) -> str:
 
 def _unit_path(path: str) -> str:
     """A path as a unit's file has it; "-": acme-privd starts also where the directory is not there."""
-    escaped = "-" + path.replace("\\", "\\\\").replace("%", "%%").replace('"', '\\"')
+    escaped = "-" + unit_text(path)
     return f'"{escaped}"' if set(escaped) & set(" \\'\"") else escaped

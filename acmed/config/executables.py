@@ -11,10 +11,10 @@ from shlex import quote
 
 from acmed.config.load import Loaded
 from acmed.config.model import Problem
+from acmed.config.plainfile import OTHERS_WRITE, look
 from acmed.config.table import Place
 
 _SENDMAIL = Path("/usr/sbin/sendmail")
-OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def problems(loaded: Loaded, hooks: Path) -> Iterator[Problem]:
@@ -59,25 +59,20 @@ def _hook(place: Place, directory: Path, name: str) -> Iterator[Problem]:
 
 
 def _program(place: Place, path: Path, executable: int) -> Iterator[Problem]:
-    shell = quote(str(path))
+    shell, found = quote(str(path)), look(place, path)
+    if isinstance(found, Problem):
+        yield found
+        return
     try:
-        status, theirs = path.stat(), of_others(path)
-    except (FileNotFoundError, NotADirectoryError):
-        yield place.problem(f"{path} is not there")
-        return
+        theirs = of_others(path)
     except OSError as error:
-        message = f"{path} is not checked: {error.strerror}"
-        yield Problem(place.path, place.line, message, "check as root", note=True)
+        yield place.note(f"{path} is not checked: {error.strerror}", "check as root")
         return
-    if not stat.S_ISREG(status.st_mode):
-        yield place.problem(f"{path} is not a plain file")
-    elif status.st_uid != 0:
-        yield place.problem(f"{path} does not belong to root", f"chown root {shell}")
-    elif status.st_mode & OTHERS_WRITE:
+    if found.st_mode & OTHERS_WRITE:
         yield place.problem(f"{path} may be written by others than root", f"chmod go-w {shell}")
     elif theirs:
         directory = quote(str(theirs))
         message = f"{path} can be replaced by others than root, who may write {theirs}"
         yield place.problem(message, f"chown root {directory}; chmod go-w {directory}")
-    elif status.st_mode & executable != executable:
+    elif found.st_mode & executable != executable:
         yield place.problem(f"{path} is not executable", f"chmod 755 {shell}")

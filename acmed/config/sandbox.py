@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Where acme-privd.service may write: its ReadWritePaths= (systemd.exec(5)), from systemd or from the unit's files."""
 
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +21,19 @@ HOMES = ("/home", "/root", "/run/user")  # ProtectHome=
 def home_above(path: Path) -> str:
     """Which of HOMES it is in, so that the unit does not see it, or an empty string."""
     return next((home for home in HOMES if path.is_relative_to(home)), "")
+
+
+def within(directory: Path, writable: tuple[Path, ...] | None) -> bool:
+    """Whether it is in one of these directories, symbolic links followed. True where nobody can tell."""
+    if writable is None:
+        return True
+    real = Path(os.path.realpath(directory))
+    return any(real.is_relative_to(os.path.realpath(path)) for path in writable)
+
+
+def unit_text(path: str) -> str:
+    """A path as it stands between quotes in a unit's file, systemd.syntax(7); "%" begins a specifier."""
+    return path.replace("\\", "\\\\").replace("%", "%%").replace('"', '\\"')
 
 
 def read_write_paths() -> tuple[Path, ...] | None:

@@ -45,6 +45,10 @@ class Place:
         key = self.key if index is None else (*self.key, index)
         return Problem(self.path, self.document.line(key), message, hint)
 
+    def note(self, message: str, hint: str = "") -> Problem:
+        """Something that is only worth knowing."""
+        return Problem(self.path, self.line, message, hint, note=True)
+
 
 @dataclass
 class Table:

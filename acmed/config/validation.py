@@ -27,7 +27,7 @@ def _webroot(loaded: Loaded) -> Iterator[Problem]:
     place = loaded.tables.plain["http01"].places["webroot"]
     if http01.mode is not Http01Mode.WEBROOT:
         message = f"'webroot' has no effect: the mode of [http01] is '{http01.mode}'"
-        yield Problem(place.path, place.line, message, note=True)
+        yield place.note(message)
     elif "{" not in http01.webroot:
         yield from _directory(place, Path(http01.webroot), _DOCUMENT_ROOT)
     else:
@@ -58,7 +58,7 @@ def _webroots(loaded: Loaded) -> Iterator[Problem]:
         yield from _directory(place, Path(path), f"it is the document root of {name}")
         if name not in names and not configuration.broken:
             message = f"'webroots' has {name}, which no certificate is for"
-            yield Problem(place.path, place.line, message, note=True)
+            yield place.note(message)
 
 
 def _zones(loaded: Loaded) -> Iterator[Problem]:
@@ -70,7 +70,7 @@ def _zones(loaded: Loaded) -> Iterator[Problem]:
         if zone.method is ZoneMethod.UPDATE and zone.key is None:
             message = f"{title('zone', zone.name)} has no 'key': its server must allow updates by this host's address"
             hint = "an address can be forged; make a key with tsig-keygen(8) where you can"
-            yield Problem(table.place.path, table.place.line, message, hint, note=True)
+            yield table.place.note(message, hint)
 
 
 def _directory(place: Place, path: Path, hint: str) -> Iterator[Problem]:
@@ -85,7 +85,7 @@ def _directory(place: Place, path: Path, hint: str) -> Iterator[Problem]:
         return
     except OSError as error:
         message = f"{path} is not checked: {error.strerror}"
-        yield Problem(place.path, place.line, message, "check as root", note=True)
+        yield place.note(message, "check as root")
         return
     if not is_directory:
         yield place.problem(f"{path} is not a directory")
@@ -113,7 +113,7 @@ def _lacking(loaded: Loaded, place: Place, names: Iterable[str]) -> Iterator[Pro
     message = f"{listed(lacking)} can be validated by DNS alone, and no [zone] of acmed.toml is {base} or above it"
     if loaded.tables.zone:
         hint = f"needed unless _acme-challenge.{base} is a CNAME into a [zone] that there is"
-        yield Problem(place.path, place.line, message, hint, note=True)
+        yield place.note(message, hint)
     else:
         hint = f"add {title('zone', base)}, or the zone that it is in; see acmed.toml(5)"
         yield place.problem(message, hint)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from acmed import privatejwk
+from acmed import pem, privatejwk
 from acmed.ctl import files
 from acmed.ctl.exits import CommandError, Exit
 from acmed.privatejwk import UnusableJwk
@@ -43,7 +43,7 @@ def _from_pem(path: Path, content: bytes, ask: bool) -> str:
     blocks = [found[0] for found in _BLOCK.finditer(content)]
     if len(blocks) != 1:
         raise CommandError(Exit.FAILED, f"{path}: is to have one private key, in PEM or as JWK, and has {len(blocks)}")
-    passphrase = _passphrase(path, ask) if b"ENCRYPTED" in blocks[0] else None
+    passphrase = _passphrase(path, ask) if pem.is_encrypted(blocks[0]) else None
     try:
         key = load_pem_private_key(blocks[0], passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -6,32 +6,16 @@ A store signs what it is given, so nothing is handed to one that signing.py has 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from acmed import base64url
 from acmed.config import Account
 from acmed.keyd.credentials import Credentials
-from acmed.keyd.keys import Held, Key
+from acmed.keyd.keys import Held, Key, SigningKey
 from acmed.varlink import Client, ConnectionLost, VarlinkError, load
 
 # Less than acme-clientd and acme-privd wait for us, so that they are told whose fault it is (seconds).
 _TIMEOUT = 12.0
-
-
-class SigningKey(Protocol):
-    """A key that signs. jwk: None where another host has it and does not show it."""
-
-    @property
-    def jwk(self) -> dict[str, str] | None: ...
-
-    @property
-    def algorithm(self) -> str: ...
-
-    @property
-    def thumbprint(self) -> str: ...
-
-    async def sign(self, data: bytes) -> bytes:
-        """The JWS signature. Raises VarlinkError KeyUnavailable."""
 
 
 @dataclass(frozen=True)

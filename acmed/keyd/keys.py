@@ -46,6 +46,22 @@ class LocalKey(Protocol):
     def sign(self, data: bytes) -> bytes: ...
 
 
+class SigningKey(Protocol):
+    """A key that signs. jwk: None where another host has it and does not show it."""
+
+    @property
+    def jwk(self) -> dict[str, str] | None: ...
+
+    @property
+    def algorithm(self) -> str: ...
+
+    @property
+    def thumbprint(self) -> str: ...
+
+    async def sign(self, data: bytes) -> bytes:
+        """The JWS signature. What it raises where there is none, whoever has opened the key says."""
+
+
 @dataclass(frozen=True)
 class Held:
     """One as those have it who wait for a signature."""
@@ -123,11 +139,6 @@ def parse(pem: bytes, passphrase: bytes | None = None) -> Key:
         x = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         return Key(private, {"crv": "Ed25519", "kty": "OKP", "x": base64url.encode(x)}, "EdDSA")
     raise UnusableKey("it is neither an RSA, an ECDSA nor an Ed25519 key")
-
-
-def is_encrypted(pem: bytes) -> bool:
-    """Whether a passphrase is needed: PKCS#8 (RFC 7468 section 11), or as openssl made it before (RFC 1421)."""
-    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem or b"Proc-Type: 4,ENCRYPTED" in pem
 
 
 def _integer(value: int, size: int | None = None) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 from acmed import base64url
 from acmed.config import Account
 from acmed.keyd import audit, binding, jws
-from acmed.keyd.keyring import Keyring, SigningKey, unavailable
-from acmed.keyd.keys import Held
+from acmed.keyd.keyring import Keyring, unavailable
+from acmed.keyd.keys import Held, SigningKey
 from acmed.keyd.permits import Permits
 from acmed.keyd.policy import Refused, allow
 from acmed.keyd.request import KeyChange, Lookup, NewAccount, NotUnderstood, Request, understand

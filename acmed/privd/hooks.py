@@ -9,7 +9,8 @@ from pathlib import Path
 
 from acmed import paths
 from acmed.bus import Variant
-from acmed.config.executables import OTHERS_WRITE, of_others
+from acmed.config.executables import of_others
+from acmed.config.plainfile import OTHERS_WRITE
 from acmed.privd import transient
 from acmed.privd.pid1 import Pid1
 from acmed.privd.places import Places

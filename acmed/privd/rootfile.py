@@ -5,10 +5,11 @@ import os
 import stat
 from pathlib import Path
 
+from acmed.config.sandbox import HOMES
 from acmed.privd import files
 from acmed.privd.refusal import explained
 
-_HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # ProtectHome= and PrivateTmp= of acme-privd.service
+_HIDDEN = (*HOMES, "/tmp", "/var/tmp")  # PrivateTmp= of acme-privd.service
 
 _WRITE = stat.S_IWGRP | stat.S_IWOTH
 

@@ -12,7 +12,6 @@ from acmed.store import lastwords
 _MAX_SIZE = 64 * 1024  # bytes
 _MAX_PASSPHRASE = 1024  # bytes; gpg takes less
 _STDOUT, _STDERR = 1, 2
-_KEPT = 2048  # bytes of what it says on standard error
 _LAST = 5.0  # seconds for the rest of that when it has ended: what it has started may hold on to it
 
 
@@ -32,7 +31,7 @@ class _Output(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, number: int, data: bytes) -> None:
         if number == _STDERR:
-            self.said = (self.said + data)[-_KEPT:]
+            self.said = (self.said + data)[-lastwords.KEPT :]
             return
         self.clear += data
         if len(self.clear) > _MAX_SIZE:
@@ -45,8 +44,7 @@ class _Output(asyncio.SubprocessProtocol):
         self.exited.set_result(None)
 
     def last_words(self) -> str:
-        lines = (line.strip() for line in self.said.decode("utf-8", errors="replace").splitlines())
-        return lastwords.shown("\n".join(line for line in lines if line)) or "it said nothing"
+        return lastwords.shown(lastwords.lines(self.said)) or "it said nothing"
 
     def _end(self, number: int) -> None:
         if not self.ended[number].done():

@@ -4,9 +4,9 @@
 import asyncio
 from pathlib import Path
 
-from acmed import ownfile, paths
+from acmed import ownfile, paths, pem
 from acmed.config import Account
-from acmed.keyd.keys import UnusableKey, WrongPassphrase, is_encrypted, parse
+from acmed.keyd.keys import UnusableKey, WrongPassphrase, parse
 from acmed.store import passphrase
 from acmed.store.opened import InProcess, OpenedKey, Unavailable, Waiting
 
@@ -24,14 +24,14 @@ async def open_key(account: Account, credentials: Path) -> OpenedKey:
     """credentials may have passphrase_ACCOUNT. Raises Unavailable; Waiting where somebody is asked for it."""
     assert account.key
     path = Path(account.key.place)
-    pem = _read(path)
-    if not is_encrypted(pem):
-        return _loaded(pem, None)
+    content = _read(path)
+    if not pem.is_encrypted(content):
+        return _loaded(content, None)
     given = passphrase.sealed(credentials, f"passphrase_{account.name}")
     if given is None:
-        raise Waiting(_ANSWER, asyncio.create_task(_unlocked(account, pem)))
+        raise Waiting(_ANSWER, asyncio.create_task(_unlocked(account, content)))
     try:
-        return _loaded(pem, given)
+        return _loaded(content, given)
     except WrongPassphrase as error:
         sealed = paths.PASSPHRASE_CREDENTIALS / account.name
         then = f"seal the right one there, then systemctl try-restart {_UNIT}"

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What ssh says before it fails, for people. The other host has a part in it, so it is printable and short."""
+"""What ssh or gpg says before it fails, for people. Another host may have a part in it: it is printable and short."""
 
 import asyncio
 
 from acmed import journal, paths
 
-_KEPT = 2048  # bytes
+KEPT = 2048  # bytes
 _SHOWN = 300  # characters
 _CHUNK = 4096
 
@@ -32,9 +32,14 @@ async def collect(stream: asyncio.StreamReader) -> str:
     """The last lines of a stream, when it ends."""
     kept = b""
     while data := await stream.read(_CHUNK):
-        kept = (kept + data)[-_KEPT:]
-    lines = [line.strip() for line in kept.decode("utf-8", errors="replace").splitlines()]
-    return "\n".join(line for line in lines if line)
+        kept = (kept + data)[-KEPT:]
+    return lines(kept)
+
+
+def lines(said: bytes) -> str:
+    """Those that are not empty."""
+    stripped = [line.strip() for line in said.decode("utf-8", errors="replace").splitlines()]
+    return "\n".join(line for line in stripped if line)
 
 
 def explained(said: str, place: str) -> str:

@@ -5,26 +5,16 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-from acmed.keyd.keys import Held
+from acmed.keyd.keys import Held, SigningKey
 
 
-class OpenedKey(Protocol):
-    """jwk: None where another host has the key and does not show it. uri: the account's URL, None where unknown."""
-
-    @property
-    def jwk(self) -> dict[str, str] | None: ...
-
-    @property
-    def algorithm(self) -> str: ...
-
-    @property
-    def thumbprint(self) -> str: ...
+class OpenedKey(SigningKey, Protocol):
+    """Its signing raises Unavailable; then the key is opened anew for the next one. uri: the account's URL, None where
+    unknown.
+    """
 
     @property
     def uri(self) -> str | None: ...
-
-    async def sign(self, data: bytes) -> bytes:
-        """The JWS signature. Raises Unavailable; then the key is opened anew for the next one."""
 
     async def close(self) -> None:
         """Gives up what it holds."""

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A drop-in of acme-privd.service, systemd.unit(5), so that it may write where lacme wrote certificates."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from acmed.config.sandbox import home_above, read_write_paths
+from acmed.config.sandbox import home_above, read_write_paths, unit_text, within
 from acmed.ctl.importing.certificate import Imported
 from acmed.ctl.importing.writing import NewFile, path_of
 
@@ -15,22 +14,12 @@ def not_writable(imported: Iterable[Imported]) -> list[Path]:
     writable = read_write_paths()
     if writable is None:  # acmed is not installed here
         return []
-    real = [os.path.realpath(path) for path in writable]
     directories = {path_of(path).parent for one in imported for path in one.files}
-    return sorted(
-        path
-        for path in directories
-        if not home_above(path) and not any(Path(os.path.realpath(path)).is_relative_to(one) for one in real)
-    )
+    return sorted(path for path in directories if not home_above(path) and not within(path, writable))
 
 
 def file(directories: Sequence[Path], path: Path) -> NewFile:
     """The drop-in. "-": acme-privd starts also where a directory is not there."""
-    lines = [f'ReadWritePaths="-{_unit_text(directory)}"\n' for directory in directories]
+    lines = [f'ReadWritePaths="-{unit_text(str(directory))}"\n' for directory in directories]
     text = "# Where lacme wrote certificates; written by acmectl import lacme.\n[Service]\n"
     return NewFile(path, text + "".join(lines))
-
-
-def _unit_text(path: Path) -> str:
-    """In quotes, systemd.syntax(7); "%" begins a specifier."""
-    return str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")

@@ -6,10 +6,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from acmed import ownfile
+from acmed import ownfile, pem
 from acmed.config.keysource import Kind
 from acmed.keyd.far.settings import Source
-from acmed.keyd.keys import LocalKey, UnusableKey, is_encrypted, parse
+from acmed.keyd.keys import LocalKey, UnusableKey, parse
 from acmed.specifiers import state_directory
 
 
@@ -32,10 +32,10 @@ def open_key(source: Source) -> LocalKey:
 
 
 def _file(path: Path, passphrase: bytes | None) -> LocalKey:
-    pem = ownfile.read(path)
-    if not is_encrypted(pem):
-        return parse(pem)
-    return parse(pem, _asked("passphrase", str(path), "passphrase-file") if passphrase is None else passphrase)
+    content = ownfile.read(path)
+    if not pem.is_encrypted(content):
+        return parse(content)
+    return parse(content, _asked("passphrase", str(path), "passphrase-file") if passphrase is None else passphrase)
 
 
 def _gpg(path: Path, command: tuple[str, ...], passphrase: bytes | None) -> LocalKey:

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -191,7 +192,7 @@ class Account:
     key: KeySource | None = None
     key_command: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def origin(self) -> tuple[str, str, int]:
         """Scheme, host and port of the directory."""
         return origin(self.directory)

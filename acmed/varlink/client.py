@@ -2,6 +2,7 @@
 """Calls over Varlink: one connection per call, as the daemons behind the sockets come and go."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -21,22 +22,22 @@ class Client:
 
     async def call(self, method: str, *, timeout: float, **parameters: Any) -> dict[str, Any]:
         """Calls and returns the reply's parameters. Raises VarlinkError, ConnectionLost, or TimeoutError (seconds)."""
-        async with asyncio.timeout(timeout), self._connection() as (reader, writer):
-            await wire.send(writer, {"method": f"{self.interface.name}.{method}", "parameters": parameters})
-            return self._reply(method, await wire.receive(reader))[0]
+        async with asyncio.timeout(timeout), self._connection() as connection:
+            await connection.send({"method": f"{self.interface.name}.{method}", "parameters": parameters})
+            return self._reply(method, await connection.receive())[0]
 
     async def call_more(
         self, method: str, *, timeout: float, **parameters: Any
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Calls with "more" and yields each reply. timeout (seconds) is for the time between two of them."""
-        async with self._connection() as (reader, writer):
-            await wire.send(
-                writer, {"method": f"{self.interface.name}.{method}", "parameters": parameters, "more": True}
-            )
+        async with self._connection() as connection:
+            message = {"method": f"{self.interface.name}.{method}", "parameters": parameters, "more": True}
+            async with asyncio.timeout(timeout):
+                await connection.send(message)
             continues = True
             while continues:
                 async with asyncio.timeout(timeout):
-                    reply, continues = self._reply(method, await wire.receive(reader))
+                    reply, continues = self._reply(method, await connection.receive())
                 yield reply
 
     async def warm(self) -> None:
@@ -46,15 +47,14 @@ class Client:
                 pass
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        try:
-            reader, writer = await asyncio.open_unix_connection(self.socket, limit=wire.MAX_FRAME)
-        except OSError as error:
-            raise ConnectionLost(f"{self.socket}: {error.strerror or error}") from error
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
+    async def _connection(self) -> AsyncIterator[wire.Connection]:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.setblocking(False)
+            try:
+                await asyncio.get_running_loop().sock_connect(peer, str(self.socket))
+            except OSError as error:
+                raise ConnectionLost(f"{self.socket}: {error.strerror or error}") from error
+            yield wire.Connection(peer)
 
     def _reply(self, method: str, message: dict[str, Any] | None) -> tuple[dict[str, Any], bool]:
         if message is None:

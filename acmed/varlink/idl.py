@@ -13,6 +13,19 @@ _TOKEN = re.compile(
     r"|(?P<word>[A-Za-z][A-Za-z0-9_.-]*)|(?P<mark>[():,?])"
 )
 
+# What a value of each kind is in Python.
+_PYTHON: dict[str, type | tuple[type, ...]] = {
+    "array": list,
+    "bool": bool,
+    "float": (int, float),
+    "int": int,
+    "map": dict,
+    "object": dict,
+    "string": str,
+    "struct": dict,
+}
+_CONTAINERS = {"array", "map", "struct"}
+
 
 class IdlError(Exception):
     """An interface file is not what the grammar allows."""
@@ -56,30 +69,19 @@ class Interface:
 
     def check(self, value: Any, declared: Type, path: str = "") -> None:
         """Raises TypeMismatch with the path of the first field that does not fit; unknown fields do not fit."""
-        match declared.kind:
-            case "maybe":
-                if value is not None and declared.of:
-                    self.check(value, declared.of, path)
-                return
-            case "named":
-                self.check(value, self.types[declared.name], path)
-                return
-            case "array":
-                fits = isinstance(value, list)
-            case "map" | "object" | "struct":
-                fits = isinstance(value, dict)
-            case "int":
-                fits = isinstance(value, int) and not isinstance(value, bool)
-            case "float":
-                fits = isinstance(value, int | float) and not isinstance(value, bool)
-            case "bool":
-                fits = isinstance(value, bool)
-            case _:
-                fits = isinstance(value, str)
-        if not fits:
+        kind = declared.kind
+        if kind == "maybe":
+            if value is not None and declared.of:
+                self.check(value, declared.of, path)
+            return
+        if kind == "named":
+            self.check(value, self.types[declared.name], path)
+            return
+        if not isinstance(value, _PYTHON[kind]) or (isinstance(value, bool) and kind != "bool"):
             raise TypeMismatch(path)
-        for name, inner, item in self._children(value, declared, path):
-            self.check(item, inner, name)
+        if kind in _CONTAINERS:
+            for name, inner, item in self._children(value, declared, path):
+                self.check(item, inner, name)
 
     def _children(self, value: Any, declared: Type, path: str) -> Iterator[tuple[str, Type, Any]]:
         prefix = f"{path}." if path else ""

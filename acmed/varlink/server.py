@@ -77,22 +77,21 @@ class Service:
         return bool(self._connections)
 
     def accept(self, listener: socket.socket) -> None:
-        """Takes the waiting connections of a listening, non-blocking socket; made for loop.add_reader()."""
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                journal.warning("Cannot take a connection: %s", error)
-                return
-            if len(self._connections) >= _MAX_CONNECTIONS:
-                connection.close()
-                continue
-            connection.setblocking(False)
-            task = asyncio.get_running_loop().create_task(self._serve(connection))
-            self._connections.add(task)
-            task.add_done_callback(self._ended)
+        """Takes a connection that waits at a listening, non-blocking socket; made for loop.add_reader()."""
+        try:
+            peer, _ = listener.accept()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            journal.warning("Cannot take a connection: %s", error)
+            return
+        if len(self._connections) >= _MAX_CONNECTIONS:
+            peer.close()
+            return
+        peer.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._serve(peer))
+        self._connections.add(task)
+        task.add_done_callback(self._ended)
 
     async def drain(self) -> None:
         """Waits until nobody is connected."""
@@ -104,32 +103,31 @@ class Service:
         if not task.cancelled() and (error := task.exception()):
             journal.exception("A connection failed", error)
 
-    async def _serve(self, connection: socket.socket) -> None:
-        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=wire.MAX_FRAME)
-        peer = Call(*struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
+    async def _serve(self, peer: socket.socket) -> None:
+        caller = Call(*struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
+        connection = wire.Connection(peer)
         try:
             while True:
                 async with asyncio.timeout(_READ_DEADLINE):
-                    message = await wire.receive(reader)
+                    message = await connection.receive()
                 if message is None:
                     return
-                await self._answer(peer, message, reader, writer)
+                await self._answer(caller, message, connection)
+                await asyncio.sleep(0)  # others have their turn, however much this one has sent already
         except TimeoutError:
             pass
         except (ConnectionLost, _PeerGone) as error:
             journal.debug("A caller was dropped: %s", error)
         finally:
-            writer.close()
+            connection.close()
 
-    async def _answer(
-        self, peer: Call, message: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _answer(self, caller: Call, message: dict[str, Any], connection: wire.Connection) -> None:
         try:
             method, handler, parameters = self._find(message)
             if hasattr(handler, "more"):
-                result = await self._answer_more(handler, peer, message, parameters, reader, writer)
+                result = await self._answer_more(handler, caller, message, parameters, connection)
             else:
-                result = await handler(peer, **parameters)
+                result = await handler(caller, **parameters)
             if method:
                 self.interface.check(result, self.interface.methods[method].reply)
             reply: Reply = {"parameters": result}
@@ -141,23 +139,22 @@ class Service:
             journal.exception(f"{message.get('method')} failed", error)
             reply = {"error": "org.acmed.InternalError", "parameters": {}}
         if message.get("oneway") is not True:
-            await _send(writer, reply)
+            await _send(connection, reply)
 
     async def _answer_more(
         self,
         handler: Handler,
-        peer: Call,
+        caller: Call,
         message: dict[str, Any],
         parameters: dict[str, Any],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        connection: wire.Connection,
     ) -> Reply:
         async def progress(reply: Reply) -> None:
             if message.get("more") is True:
-                await _send(writer, {"parameters": reply, "continues": True})
+                await _send(connection, {"parameters": reply, "continues": True})
 
-        work = asyncio.ensure_future(handler(peer, progress=progress, **parameters))
-        hangup = asyncio.ensure_future(reader.read(1))
+        work = asyncio.ensure_future(handler(caller, progress=progress, **parameters))
+        hangup = asyncio.ensure_future(connection.hung_up())
         try:
             await asyncio.wait((work, hangup), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -201,10 +198,10 @@ class Service:
         raise VarlinkError("org.varlink.service.InterfaceNotFound", interface=interface)
 
 
-async def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+async def _send(connection: wire.Connection, message: dict[str, Any]) -> None:
     try:
         async with asyncio.timeout(_WRITE_DEADLINE):
-            await wire.send(writer, message)
+            await connection.send(message)
     except (TimeoutError, ConnectionLost) as error:
         raise _PeerGone("the caller does not take its answer") from error
 

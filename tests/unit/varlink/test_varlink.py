@@ -40,8 +40,10 @@ class Handlers:
     def __init__(self) -> None:
         self.cancelled = asyncio.Event()
         self.staying = asyncio.Event()
+        self.echoed: list[str] = []
 
     async def echo(self, _: Call, text: str, points: list[Any], table: dict[str, bool], free: Any) -> dict[str, Any]:
+        self.echoed.append(text)
         return {"text": text}
 
     @more
@@ -99,6 +101,13 @@ def with_server(directory: Path, test: Callable[[Client, Path, Handlers], Awaita
             await test(client, path, handlers)
 
     asyncio.run(run())
+
+
+def connected(path: Path) -> socket.socket:
+    peer = socket.socket(socket.AF_UNIX)
+    peer.setblocking(False)
+    peer.connect(str(path))
+    return peer
 
 
 ECHO: dict[str, Any] = {
@@ -182,16 +191,49 @@ def test_hostile_bytes_end_one_connection_and_nothing_else(tmp_path: Path, frame
 
 def test_the_service_interface_describes_itself(tmp_path: Path) -> None:
     async def test(_client: Client, path: Path, _handlers: Handlers) -> None:
-        reader, writer = await asyncio.open_unix_connection(path)
-        for method, parameters in (("GetInfo", {}), ("GetInterfaceDescription", {"interface": INTERFACE.name})):
-            await wire.send(writer, {"method": f"org.varlink.service.{method}", "parameters": parameters})
-            answer = await wire.receive(reader)
-            assert answer and (
-                "interfaces" in answer["parameters"] or answer["parameters"]["description"] == INTERFACE.text
-            )
-        writer.close()
+        with connected(path) as peer:
+            connection = wire.Connection(peer)
+            for method, parameters in (("GetInfo", {}), ("GetInterfaceDescription", {"interface": INTERFACE.name})):
+                await connection.send({"method": f"org.varlink.service.{method}", "parameters": parameters})
+                answer = await connection.receive()
+                assert answer and (
+                    "interfaces" in answer["parameters"] or answer["parameters"]["description"] == INTERFACE.text
+                )
 
     with_server(tmp_path, test)
+
+
+def test_a_caller_with_much_to_say_lets_others_have_their_turn(tmp_path: Path) -> None:
+    async def test(_client: Client, path: Path, handlers: Handlers) -> None:
+        def frame(text: str) -> bytes:
+            return json.dumps({"method": "org.example.Test.Echo", "parameters": ECHO | {"text": text}}).encode() + b"\0"
+
+        with connected(path) as talkative, connected(path) as other:
+            talkative.sendall(b"".join(frame("much") for _ in range(200)))
+            other.sendall(frame("other"))
+            while len(handlers.echoed) < 201:
+                await asyncio.sleep(0)
+        assert handlers.echoed.index("other") < 10
+
+    with_server(tmp_path, test)
+
+
+def test_a_peer_that_takes_nothing_ends_a_call_in_time(tmp_path: Path) -> None:
+    """Its socket's buffer is full before all is sent."""
+    parameters = ECHO | {"text": "x" * 8_000_000}
+
+    async def run() -> None:
+        path = tmp_path / "socket"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            client = Client(INTERFACE, path)
+            with pytest.raises(TimeoutError):
+                await client.call("Echo", timeout=0.1, **parameters)
+            with pytest.raises(TimeoutError):
+                await anext(client.call_more("Echo", timeout=0.1, **parameters))
+
+    asyncio.run(asyncio.wait_for(run(), 20))
 
 
 def test_a_long_call_ends_with_its_caller(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ async def add(session: Session, arguments: Namespace) -> Exit:
 async def add_with_terms(session: Session, name: str, options: Options) -> Outcome:
     """Adds an account; asks a person at a terminal where the CA has terms that nobody agreed to."""
     outcome = await _add(session, name, options)
-    if outcome.error and outcome.error.name == _TERMS and _agrees(session, outcome.error):
+    if outcome.error and outcome.error.name == _TERMS and await _agrees(session, outcome.error):
         outcome = await _add(session, name, {**options, "agree-tos": True})
     return outcome
 
@@ -66,7 +66,7 @@ def _wanted(arguments: Namespace) -> dict[str, str | bool | int | list[str]]:
     return options
 
 
-def _agrees(session: Session, error: Error) -> bool:
+async def _agrees(session: Session, error: Error) -> bool:
     """Whether the person at this terminal agrees to the terms that the error names."""
     if session.output.json or session.output.quiet or not session.ask:
         return False
@@ -74,7 +74,18 @@ def _agrees(session: Session, error: Error) -> bool:
         return False
     print(safe(error.message), file=sys.stderr)
     print("Do you agree to these terms? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return (await _line()).strip().lower() in ("y", "yes")
+
+
+async def _line() -> str:
+    """What is typed at the terminal. Ctrl-C ends the wait for it."""
+    loop, typed = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin, typed.set)
+    try:
+        await typed.wait()
+    finally:
+        loop.remove_reader(sys.stdin)
+    return sys.stdin.readline()
 
 
 async def update(session: Session, arguments: Namespace) -> Exit:

@@ -5,6 +5,9 @@ import asyncio
 import base64
 import json
 import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ import pytest
 from acmed.bus import DBusError
 from acmed.bus.server import Call
 from acmed.ctl.dns import quoted
-from tests.unit.ctl.scripted import ROOT, Service, World, certificate_path, play
+from acmed.ctl.exits import Exit
+from tests.unit.ctl.scripted import ROOT, Ctl, Service, World, certificate_path, play
 
 WWW = "www.example.com"
 DER = b"0\x03\x02\x01\x01"
@@ -334,6 +338,23 @@ def test_terms_are_shown_where_nobody_can_be_asked(tmp_path: Path) -> None:
     assert asked == [False]
 
 
+@asynccontextmanager
+async def question(world: World) -> AsyncIterator[tuple[Ctl, int]]:
+    """acmectl where it has shown the terms and asks about them, and the terminal."""
+    master, slave = os.openpty()
+    try:
+        ctl = await world.start("account", "add", "--directory", "letsencrypt", stdin=slave, stderr=slave)
+        seen = ""
+        async with asyncio.timeout(20):
+            while "[y/N]" not in seen:
+                seen += (await asyncio.to_thread(os.read, master, 4096)).decode()
+        assert TERMS in seen
+        yield ctl, master
+    finally:
+        os.close(slave)
+        os.close(master)
+
+
 @pytest.mark.parametrize(("typed", "expected"), [("y\n", [False, True]), ("n\n", [False]), ("\n", [False])])
 def test_terms_are_asked_about_on_a_terminal(tmp_path: Path, typed: str, expected: list[bool]) -> None:
     asked: list[bool] = []
@@ -342,23 +363,29 @@ def test_terms_are_asked_about_on_a_terminal(tmp_path: Path, typed: str, expecte
         service = await world.service()
         terms_wanted(service, asked)
         await service.appear()
-        master, slave = os.openpty()
-        try:
-            ctl = await world.start("account", "add", "--directory", "letsencrypt", stdin=slave, stderr=slave)
-            seen = ""
-            async with asyncio.timeout(20):
-                while "[y/N]" not in seen:
-                    seen += (await asyncio.to_thread(os.read, master, 4096)).decode()
-            os.write(master, typed.encode())
+        async with question(world) as (ctl, terminal):
+            os.write(terminal, typed.encode())
             result = await ctl.ends()
-        finally:
-            os.close(slave)
-            os.close(master)
-        assert TERMS in seen
         assert result.code == (0 if len(expected) == 2 else 1)
 
     play(tmp_path, scene)
     assert asked == expected
+
+
+def test_ctrl_c_leaves_the_question_about_terms(tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    async def scene(world: World) -> None:
+        service = await world.service()
+        terms_wanted(service, asked)
+        await service.appear()
+        async with question(world) as (ctl, _):
+            ctl.process.send_signal(signal.SIGINT)
+            result = await ctl.ends()
+        assert result.code == Exit.INTERRUPTED
+
+    play(tmp_path, scene)
+    assert asked == [False]
 
 
 def test_status_tells_what_is_unusual(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Machines with the package installed, for all tests of this folder; their journals are shown when a test fails."""
 
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -13,6 +15,15 @@ from tests.system.lease import Lease, pending_challenge
 from tests.system.network import Stranger, stranger
 
 JOURNAL_LINES = 150
+
+
+def pytest_configure() -> None:
+    """SIGTERM ends the run as Ctrl-C does, and not only the test that happens to run."""
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    pytest.exit(f"ended by {signal.Signals(number).name}", 128 + number)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs on the other host, as ssh's forced command: acme-keyd --stdio that dies when a test wants it.
 
-A program of its own: it is copied there. ~/die has a line OPERATION WHEN HOW-OFTEN. OPERATION is the name of a member
-of the payload, or "{}" for the answer to a challenge. WHEN is "before" or "after", for the session that dies before or
+A program of its own: it is copied there. ~/die has a line PATH WHEN HOW-OFTEN. PATH is the beginning of the path of the
+URL of a request, as Pebble has it. WHEN is "before" or "after", for the session that dies before or
 after the signature is made, or "keyd" for acme-keyd that is killed before. HOW-OFTEN is "once" or "always".
 """
 
@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 DIE = Path.home() / "die"
 
@@ -44,14 +45,12 @@ def main() -> None:
 def death(line: bytes) -> str:
     """When it is to come; empty for never."""
     try:
-        operation, when, often = DIE.read_text().split()
+        path, when, often = DIE.read_text().split()
     except FileNotFoundError:
         return ""
-    payload = line.strip().split(b".")[1]
-    text = base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))
-    if operation != "{}" and operation not in (json.loads(text) if text else {}):
-        return ""
-    if operation == "{}" and text != b"{}":
+    protected = line.partition(b".")[0]
+    header = json.loads(base64.urlsafe_b64decode(protected + b"=" * (-len(protected) % 4)))
+    if not urlsplit(header["url"]).path.startswith(path):
         return ""
     if often == "once":
         DIE.unlink()

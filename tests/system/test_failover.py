@@ -14,6 +14,7 @@ from tests.system.gate.gate import Gate, gate
 from tests.system.gate.proxy import PORT
 from tests.system.installed import Installed
 from tests.system.lease import wait_closed
+from tests.system.once import orders
 from tests.system.timer import run_timer
 
 FIRST, SECOND = "failover-first", "failover-second"
@@ -58,10 +59,6 @@ class Cas:
             if certificate.is_issued_by(pebble.root_pem())
         )
         return found
-
-    def orders(self, pebble: Pebble) -> int:
-        """How many this CA has made, for anybody."""
-        return self.machine.journal(f"{pebble.name}.service").count("Added order ")
 
     def open(self) -> None:
         """The first is there (again)."""
@@ -141,7 +138,7 @@ def test_both_are_away(cas: Cas) -> None:
 
 
 def test_what_is_not_the_cas_fault_is_not_asked_of_the_second(cas: Cas) -> None:
-    name, orders = "failover-host.example", cas.orders(cas.second)
+    name, before = "failover-host.example", orders(cas.second)
     cas.first.dns("add-a", host=f"{name}.", addresses=["203.0.113.1"])
     try:
         said = cas.order(name, code=1)
@@ -149,14 +146,14 @@ def test_what_is_not_the_cas_fault_is_not_asked_of_the_second(cas: Cas) -> None:
         cas.first.dns("clear-a", host=f"{name}.")
     assert "org.acmed1.AcmeError.connection" in said
     assert SECOND not in said
-    assert cas.orders(cas.second) == orders
+    assert orders(cas.second) == before
 
 
 @pytest.mark.parametrize("phase", ["request", "answer"])
 def test_no_second_order_while_the_first_ca_may_issue(cas: Cas, phase: str) -> None:
     """It was asked to, and is away before it has said how that ended: it alone is asked, until it answers."""
     name = f"failover-unfinished-{phase}.example"
-    first, second = cas.orders(cas.first), cas.orders(cas.second)
+    first, second = orders(cas.first), orders(cas.second)
     cas.gate.hold(phase, "/finalize-order/")
     order = ["order", name, "--account", FIRST, "--failover", SECOND]
     with running(cas.machine, *order) as begun:
@@ -168,7 +165,7 @@ def test_no_second_order_while_the_first_ca_may_issue(cas: Cas, phase: str) -> N
             again = cas.ctl.run("renew", name, code=1).stderr
             assert "Connection refused" in again
     assert SECOND not in said + again
-    assert (cas.orders(cas.first), cas.orders(cas.second)) == (first + 1, second)
+    assert (orders(cas.first), orders(cas.second)) == (first + 1, second)
     cas.ctl.run("renew", name)
     assert cas.issuer(name) == FIRST
-    assert (cas.orders(cas.first), cas.orders(cas.second)) == (first + 1, second)
+    assert (orders(cas.first), orders(cas.second)) == (first + 1, second)

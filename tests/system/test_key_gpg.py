@@ -12,6 +12,7 @@ import pytest
 from tests.machine import Machine, Pebble, package
 from tests.system import typist
 from tests.system.keyaccount import KeyAccount
+from tests.system.once import once
 
 TYPIST = "/usr/lib/typist.py"
 HOME = "/var/lib/acme-gpg"
@@ -85,12 +86,13 @@ def test_a_sealed_passphrase(keys: Machine, ca: Pebble) -> None:
     sealed.seal(f"{SECRET}\n")
     sealed.add()
     sealed.issues("sealed.gpg.example.com")
-    sealed.seal("open says me")
-    said = sealed.cannot_order("another.sealed.gpg.example.com")
-    assert "gpg: decryption failed: Bad session key" in said
-    assert "if the passphrase in /etc/credstore.encrypted/acmed.passphrases/sealed is wrong" in said
-    sealed.seal(SECRET)
-    sealed.issues("another.sealed.gpg.example.com")
+    with once(ca):
+        sealed.seal("open says me")
+        said = sealed.cannot_order("another.sealed.gpg.example.com")
+        assert "gpg: decryption failed: Bad session key" in said
+        assert "if the passphrase in /etc/credstore.encrypted/acmed.passphrases/sealed is wrong" in said
+        sealed.seal(SECRET)
+        sealed.issues("another.sealed.gpg.example.com")
     assert "open says me" not in keys.journal()
     assert SECRET not in keys.journal()
 

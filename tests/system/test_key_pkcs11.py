@@ -10,6 +10,7 @@ import pytest
 from tests.machine import Machine, Pebble, package
 from tests.system.acmectl import running
 from tests.system.keyaccount import KeyAccount
+from tests.system.once import once
 from tests.system.standstill import frozen_ca
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
@@ -91,6 +92,13 @@ def test_the_token_is_pulled_in_the_middle(keys: Machine, ca: Pebble) -> None:
     seal(keys, one.name, PIN)
     one.add()
     name = "pulled.token.example"
+    with once(ca):
+        pulled_in_the_middle(one, name)
+        one.issues(name)
+
+
+def pulled_in_the_middle(one: KeyAccount, name: str) -> None:
+    keys = one.machine
     with frozen_ca(keys), running(keys, "order", name, "--account", one.name) as order:
         keys.wait_until(
             "the order to be on its way",
@@ -103,7 +111,6 @@ def test_the_token_is_pulled_in_the_middle(keys: Machine, ca: Pebble) -> None:
             assert f"{one.key} of account {one.name} cannot be used: " in output
             assert "is it there?" in output or "no such token" in output or "cannot be initialised" in output
             assert f"{one.key} of account" in one.cannot_order(name)
-    one.issues(name)
 
 
 def test_a_wrong_pin_is_tried_once(keys: Machine, ca: Pebble) -> None:
@@ -122,6 +129,11 @@ def test_a_wrong_pin_is_tried_once(keys: Machine, ca: Pebble) -> None:
     seal(keys, one.name, PIN)
     one.add()
     assert "refused-pin" not in keys.run(["ls", "/run/private/acme-store-pkcs11"]).stdout
+    with once(ca):
+        seal(keys, one.name, "000000")
+        assert f"the PIN is that of {PINS}/wrong" in one.cannot_order("wrong.token.example")
+        seal(keys, one.name, PIN)
+        one.issues("wrong.token.example")
 
 
 def test_at_a_terminal(keys: Machine, ca: Pebble) -> None:

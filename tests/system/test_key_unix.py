@@ -8,15 +8,17 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.machine import Machine
+from tests.system.acmectl import Running, running
 from tests.system.farhost import KEYD, KNOWN_HOSTS, PORT, Hosts, User, hosts, policy
+from tests.system.once import once
+from tests.system.standstill import frozen_ca
 from tests.system.timer import run_timer
-
-NAME = "attended.example.com"
 
 
 @pytest.fixture(scope="module")
@@ -42,48 +44,119 @@ def terminal(machine: Machine, user: str, env: dict[str, str], *words: str) -> I
             raise
 
 
-@contextlib.contextmanager
-def attended(both: Hosts, jane: User, socket: str) -> Iterator[None]:
-    """acme-keyd in jane's terminal, and ssh -R in another one."""
-    runtime = f"{jane.home}/run"
-    environment = {"XDG_RUNTIME_DIR": runtime}
-    ssh = ["ssh", "-N", "-o", f"UserKnownHostsFile={KNOWN_HOSTS}", "-o", "ExitOnForwardFailure=yes", "-p", str(PORT)]
-    forward = [*ssh, "-R", f"{socket}:{runtime}/acme-keyd.sock", "deploy@127.0.0.1"]
-    with (
-        terminal(both.machine, jane.name, environment, "acme-keyd", "--socket"),
-        terminal(both.machine, jane.name, environment, *forward),
-    ):
-        both.machine.wait_until("the sockets", lambda: is_there(both, socket, f"{runtime}/acme-keyd.sock"))
-        yield
+@dataclass(frozen=True)
+class Attended:
+    """acme-keyd in jane's terminal, and ssh -R in another one, as deploy."""
+
+    both: Hosts
+    jane: User
+    socket: str
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {"XDG_RUNTIME_DIR": f"{self.jane.home}/run"}
+
+    @property
+    def _own(self) -> str:
+        return f"{self.jane.home}/run/acme-keyd.sock"
+
+    @contextlib.contextmanager
+    def keyd(self) -> Iterator[None]:
+        machine = self.both.machine
+        with terminal(machine, self.jane.name, self._environment, "acme-keyd", "--socket"):
+            machine.wait_until("acme-keyd's socket", lambda: is_there(self.both, self._own))
+            yield
+
+    @contextlib.contextmanager
+    def forwarded(self) -> Iterator[None]:
+        machine = self.both.machine
+        ssh = ["ssh", "-N", "-o", f"UserKnownHostsFile={KNOWN_HOSTS}", "-o", "ExitOnForwardFailure=yes"]
+        machine.run(["rm", "-f", self.socket])  # which sshd leaves when a session breaks
+        command = [*ssh, "-p", str(PORT), "-R", f"{self.socket}:{self._own}", "deploy@127.0.0.1"]
+        with terminal(machine, self.jane.name, self._environment, *command):
+            machine.wait_until("sshd's socket", lambda: is_there(self.both, self.socket))
+            yield
+
+    @contextlib.contextmanager
+    def here(self) -> Iterator[None]:
+        with self.keyd(), self.forwarded():
+            yield
 
 
-def is_there(both: Hosts, *paths: str) -> bool:
-    return all(both.machine.run(["test", "-S", path], check=False).returncode == 0 for path in paths)
+def is_there(both: Hosts, path: str) -> bool:
+    return both.machine.run(["test", "-S", path], check=False).returncode == 0
 
 
-def test_the_terminal_is_closed_and_opened_again(both: Hosts) -> None:
-    """Meanwhile the renewal by the timer waits for the key, and ends well when it is there again."""
+@pytest.fixture(scope="module")
+def attended(both: Hosts) -> Attended:
+    """With the account attended."""
     jane, deploy = both.far.user("jane"), both.far.user("deploy")
     jane.make_key("ec")
-    jane.write(jane.config, KEYD + policy(NAME, more='operations = ["order", "newAccount"]'))
+    jane.write(jane.config, KEYD + policy("*.example.com", more='operations = ["order", "newAccount"]'))
     jane.run("mkdir ~/run ~/.ssh; ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519")
     deploy.authorize(f"{jane.home}/.ssh/id_ed25519")
-    socket = f"{deploy.home}/keyd.sock"
-    both.configure("attended", f'key = "unix:{socket}"')
-    with attended(both, jane, socket):
-        assert both.machine.run(["stat", "-c", "%a %U", socket]).stdout.split() == ["600", "deploy"]
+    attended = Attended(both, jane, f"{deploy.home}/keyd.sock")
+    both.configure("attended", f'key = "unix:{attended.socket}"')
+    with attended.here():
+        assert both.machine.run(["stat", "-c", "%a %U", attended.socket]).stdout.split() == ["600", "deploy"]
         both.register("attended")
-        both.order("attended", NAME)
-    first = both.installed(NAME).serial
-    both.make_due("attended", NAME)
+    return attended
+
+
+def test_the_terminal_is_closed_and_opened_again(both: Hosts, attended: Attended) -> None:
+    """Meanwhile the renewal by the timer waits for the key, and ends well, by itself, when it is there again."""
+    name = "timer.example.com"
+    with attended.here():
+        both.order("attended", name)
+    first = both.installed(name).serial
+    both.make_due("attended", name)
     run_timer(both.machine, fails=True)
-    failing = both.ctl.json("status", NAME, code=1)
+    failing = both.ctl.json("status", name, code=1)
     assert (failing["state"], failing["failures"]) == ("failing", 1)
     assert failing["lastError"]["name"] == "org.acmed1.Error.KeyUnavailable"
-    with attended(both, jane, socket):
-        both.ctl.run("renew", NAME)
-        both.installed(NAME).check(NAME)
-    assert both.installed(NAME).serial != first
+    with attended.here(), once(both.pebble):
+        both.machine.wait_until("the second attempt", lambda: both.installed(name).serial != first, timeout=150)
+        both.installed(name).check(name)
+
+
+def test_acme_keyd_is_started_anew_in_the_middle(both: Hosts, attended: Attended) -> None:
+    name = "anew.example.com"
+    with attended.forwarded(), once(both.pebble):
+        with contextlib.ExitStack() as old, attended_order(both, name, old, attended) as order:
+            old.close()
+            with attended.keyd():
+                both.machine.run(["systemctl", "kill", "--signal=CONT", "pebble.service"])
+                code, output = order.end()
+        assert code == 0, output
+        both.installed(name).check(name)
+
+
+def test_the_terminal_is_closed_in_the_middle(both: Hosts, attended: Attended) -> None:
+    name = "closed.example.com"
+    with once(both.pebble):
+        with contextlib.ExitStack() as old:
+            old.enter_context(attended.forwarded())
+            with attended_order(both, name, old, attended) as order:
+                old.close()
+                both.machine.run(["systemctl", "kill", "--signal=CONT", "pebble.service"])
+                code, output = order.end()
+        assert code == 1
+        assert "KeyUnavailable" in output
+        with attended.here():
+            both.ctl.run("renew", name)
+        both.installed(name).check(name)
+
+
+@contextlib.contextmanager
+def attended_order(both: Hosts, name: str, old: contextlib.ExitStack, attended: Attended) -> Iterator[Running]:
+    """One that waits for the CA's answer to newOrder, with an acme-keyd that old ends."""
+    old.enter_context(attended.keyd())
+    with frozen_ca(both.machine), running(both.machine, "order", name, "--account", "attended") as order:
+        both.machine.wait_until(
+            "the order to be on its way",
+            lambda: [job for job in both.ctl.json("jobs") if job["step"] == "authorize"],
+        )
+        yield order
 
 
 def test_a_lacme_accountd_of_another_user(both: Hosts) -> None:

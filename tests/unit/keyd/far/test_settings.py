@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """keyd.toml: what it says, and what is wrong in it."""
 
+import grp
+import pwd
 from pathlib import Path
 
 import pytest
@@ -166,5 +168,9 @@ def test_specifiers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "relative")
     with pytest.raises(UnknownSpecifier):
         expand("%t")
+    monkeypatch.setattr("os.geteuid", lambda: pwd.getpwnam("daemon").pw_uid)
+    monkeypatch.setattr("os.getegid", lambda: grp.getgrnam("games").gr_gid)
+    assert expand("%u %g") == "daemon games"
+    assert expand("%U %G") == f"{pwd.getpwnam('daemon').pw_uid} {grp.getgrnam('games').gr_gid}"
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert expand("%C %E %t %T %U %u") == "/var/cache /etc /run /T 0 root"

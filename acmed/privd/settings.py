@@ -7,6 +7,9 @@ from typing import Any
 
 from acmed.privd import toml
 
+# debian/postrm knows by the first line whose the file is.
+_HEAD = "# Written by acmed for 'acmectl order'. Comments are not kept when it is written again."
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,7 +33,7 @@ class Settings:
 
     def text(self, names: Sequence[str], csr: bool) -> str:
         """The file's content."""
-        lines = [f"names = {toml.strings(names)}"]
+        lines = [_HEAD, f"names = {toml.strings(names)}"]
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None:

@@ -21,14 +21,10 @@ from tests.system.standstill import silent_host
 
 NAME, LATE_NAME, PENDING_NAME = "www.package.example.com", "late.package.example.com", "pending.package.example.com"
 NONINTERACTIVE = {"DEBIAN_FRONTEND": "noninteractive"}
-SOCKETS = [
-    "acme-clientd.socket",
-    "acme-keyd-permit.socket",
-    "acme-keyd.socket",
-    "acme-privd.socket",
-    "acme-verify.socket",
-]
-DAEMONS = ["acmed", "acme-clientd", "acme-keyd", "acme-privd", "acme-verify", "acme-http01", "acme-renew"]
+STORES = [f"acme-store-{kind}" for kind in ("file", "gpg", "pkcs11", "ssh", "unix")]
+HELPERS = ["acme-clientd", "acme-dnsd", "acme-keyd", "acme-privd", "acme-verify", *STORES]
+SOCKETS = [f"{name}.socket" for name in (*HELPERS, "acme-keyd-permit")]
+DAEMONS = ["acmed", *HELPERS, "acme-http01", "acme-renew"]
 PROCESSES = "systemctl show --property=MainPID acmed.service acme-clientd.service"
 HOST_KEY = "/var/lib/systemd/credential.secret"
 
@@ -50,22 +46,43 @@ MODES = """\
 700 root root /etc/credstore.encrypted/acmed.accounts
 700 root root /etc/credstore.encrypted/acmed.next-accounts
 700 root root /etc/credstore.encrypted/acmed.bindings
+700 root root /etc/credstore.encrypted/acmed.dns
 700 root root /etc/credstore.encrypted/acmed.hooks
+700 root root /etc/credstore.encrypted/acmed.passphrases
+700 root root /etc/credstore.encrypted/acmed.pins
+700 root root /etc/credstore.encrypted/acmed.ssh-keys
 755 root root /var/lib/acme
+700 acme-gpg acme-gpg /var/lib/acme-gpg
 700 root root /var/lib/acme-privd
 755 root root /run/acmed
 755 acmed acmed /run/acmed/http01
 755 acmed acmed /run/acmed/alpn01
+750 root acme-store /run/acmed/stores
 600 acmed acmed /run/acmed/client.sock
+600 acmed acmed /run/acmed/dns.sock
 600 root root /run/acmed/key-permit.sock
 660 root acme-key /run/acmed/key.sock
 660 root acmed /run/acmed/priv.sock
 600 root root /run/acmed/verify.sock
+660 root acme-store /run/acmed/stores/file.sock
+660 root acme-store /run/acmed/stores/gpg.sock
+660 root acme-store /run/acmed/stores/pkcs11.sock
+660 root acme-store /run/acmed/stores/ssh.sock
+660 root acme-store /run/acmed/stores/unix.sock
 """
 # What an administrator made, and what acmed has for them: what `apt remove` leaves.
 KEPT = "find /etc/acmed /etc/credstore.encrypted /var/lib/acme /var/lib/acme-privd -type f -exec sha256sum {} +"
+# What only the administrator could make again: a key where acme-keyd(8) has it, a hook, and a file of configuration.
+OWN = {
+    "/etc/acmed/account.pem": "a key",
+    "/etc/acmed/acmed.toml.d/mine.toml": 'log-level = { acmed = "info" }\n',
+    "/etc/acmed/hooks.d/tell": "#!/bin/sh\n",
+    "/etc/acmed/known_hosts": "signer.example.com ssh-ed25519 AAAA\n",
+}
 # What an administrator may have meant to keep: what `apt purge` leaves where it was not told otherwise.
-VALUABLE = "find /etc/credstore.encrypted /var/lib/acme -type f -exec sha256sum {} +"
+VALUABLE = (
+    f"find {' '.join(OWN)} /etc/credstore.encrypted /var/lib/acme /var/lib/acme-privd -type f -exec sha256sum {{}} +"
+)
 
 
 @dataclass
@@ -103,8 +120,9 @@ def host(request: pytest.FixtureRequest, debs: list[Path]) -> Iterator[Host]:
 
 def check_running(host: Host) -> None:
     """An installed acmed is its sockets and its timer; nothing runs."""
-    assert host.states("is-enabled", *SOCKETS, "acme-renew.timer", "acmed.service") == ["enabled"] * 7
-    assert host.states("is-active", *SOCKETS, "acme-renew.timer") == ["active"] * 6
+    enabled, active = [*SOCKETS, "acme-renew.timer", "acmed.service"], [*SOCKETS, "acme-renew.timer"]
+    assert host.states("is-enabled", *enabled) == ["enabled"] * len(enabled)
+    assert host.states("is-active", *active) == ["active"] * len(active)
     assert host.shell("systemctl --failed --no-legend") == ""
     assert host.shell("dpkg --audit; dpkg --verify acmed") == ""
 
@@ -116,7 +134,7 @@ def test_install(host: Host) -> None:
     assert host.shell("ss -Hltn 'sport = :80'") == ""
     account = host.shell("getent passwd acmed").rstrip("\n").split(":")
     assert account[5:] == ["/var/lib/acmed", "/usr/sbin/nologin"]
-    assert host.shell("getent group acme-key").endswith(":\n"), "it has no member"
+    assert host.shell("getent group acme-key acme-store | cut -d: -f4") == "\n\n", "they have no member"
     paths = [line.split()[-1] for line in MODES.splitlines()]
     assert host.shell(f"stat --format='%a %U %G %n' {' '.join(paths)}") == MODES
 
@@ -139,6 +157,9 @@ def test_first_certificate(host: Host) -> None:
     add_account(host.machine, host.pebble)
     assert host.shell(f"stat --format='%a %U %G' {HOST_KEY}") == "400 root root\n"
     host.machine.run(["acmectl", "order", NAME])
+    for path, content in OWN.items():
+        host.machine.write(path, content)
+    host.machine.run(["acmectl", "config", "check"])
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +200,7 @@ def test_upgrade_while_a_job_runs(host: Host, newer: list[Path]) -> None:
 
 def test_remove_while_a_challenge_is_pending(host: Host) -> None:
     """The port closes before what closes it is gone. All that is anybody's stays."""
+    host.machine.run(["systemctl", "start", *(f"{name}.service" for name in STORES)])  # they make their directories
     with silent_host(host.machine, host.pebble, PENDING_NAME), running(host.machine, "order", PENDING_NAME):
         host.machine.wait_until("port 80", lambda: host.shell("ss -Hltn 'sport = :80'"))
         kept = host.shell(KEPT)
@@ -212,15 +234,19 @@ def left_over(host: Host) -> set[str]:
     return host.files() - host.before - {HOST_KEY, "/var/lib/systemd/timers"}
 
 
-def test_purge_keeps_certificates_and_account_keys(host: Host) -> None:
-    """As nobody said otherwise."""
+def test_purge_keeps_what_is_not_acmeds(host: Host) -> None:
+    """Certificates, keys of accounts and what the administrator made, as nobody said otherwise; it tells of the last.
+    What acmed wrote itself in /etc/acmed goes.
+    """
     valuable = host.shell(VALUABLE)
-    host.apt("purge", "acmed")
+    assert "# Written by acmed for 'acmectl order'" in host.machine.read(f"/etc/acmed/certificates.d/{NAME}.toml")
+    said = host.apt("purge", "acmed")
     assert host.shell(VALUABLE) == valuable
+    assert sorted(re.findall(r"(?m)^  (/\S+)$", said)) == sorted(OWN), said
     host.machine.run(["openssl", "pkey", "-noout", "-in", f"/var/lib/acme/{NAME}/privkey.pem"])
-    assert {
-        path for path in left_over(host) if not path.startswith(("/var/lib/acme/", "/etc/credstore.encrypted"))
-    } == {"/var/lib/acme"}
+    own = {*OWN, "/etc/acmed", "/etc/acmed/acmed.toml.d", "/etc/acmed/hooks.d"}
+    kept = ("/var/lib/acme/", "/var/lib/acme-privd", "/etc/credstore.encrypted")
+    assert {path for path in left_over(host) if not path.startswith(kept)} == {"/var/lib/acme", *own}
     assert host.before - host.files() == set()
 
 

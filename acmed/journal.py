@@ -81,9 +81,13 @@ def exception(message: str, problem: BaseException) -> None:
 
 def log(priority: int, message: str, *arguments: object, message_id: str | None = None, **values: Any) -> None:
     """One line. values become fields; message_id is a MESSAGE_ID of the catalog (units/acmed.catalog)."""
-    if priority > _max_level:
-        return
-    text = printable(message % arguments if arguments else message)
+    if priority <= _max_level:
+        record(priority, message % arguments if arguments else message, message_id, values)
+
+
+def record(priority: int, message: str, message_id: str | None, values: dict[str, Any]) -> None:
+    """One line as log() has it, whatever the level."""
+    text = printable(message)
     if "JOURNAL_STREAM" not in os.environ:
         try:
             print(f"{_identifier}: {text}", file=sys.stderr)
@@ -95,8 +99,8 @@ def log(priority: int, message: str, *arguments: object, message_id: str | None 
 
 
 def send(priority: int, text: str, message_id: str | None, values: dict[str, Any]) -> bool:
-    """One entry straight to the journal, whatever the level. False where there is no way there: in a unit without
-    AF_UNIX, or an installation without systemd-python.
+    """One entry straight to the journal. False where there is no way there: in a unit without AF_UNIX, or an
+    installation without systemd-python.
     """
     named = {f"ACME_{name.upper()}": printable(str(value)) for name, value in ((_context.get() or {}) | values).items()}
     if message_id:

@@ -5,3 +5,11 @@
 # and holds, or for the CA to find (CA/Browser Forum Baseline Requirements, section 7.2.2).
 REASONS = {0: "unspecified", 1: "keyCompromise", 3: "affiliationChanged", 4: "superseded", 5: "cessationOfOperation"}
 KEY_COMPROMISE = 1
+# All that a CA may publish.
+PUBLISHED = REASONS | {
+    2: "cACompromise",
+    6: "certificateHold",
+    8: "removeFromCRL",
+    9: "privilegeWithdrawn",
+    10: "aACompromise",
+}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from acmed import journal
 from acmed.clientd.errors import AcmeError, Unreachable
+from acmed.clientd.recovery import note_list
 from acmed.clientd.session import Session
 from acmed.clientd.transport import Answer
 
@@ -22,7 +23,7 @@ class Registered:
 
 async def register(session: Session) -> Registered:
     """Opens the account, or finds the one that its key already has. Raises any ClientError."""
-    directory = await session.authority.directory()
+    directory = await session.authority.resources.directory(fetched=True)  # what is agreed to are the terms of today
     payload = {"termsOfServiceAgreed": True, "contact": list(session.account.contact)}
     try:
         answer = await session.post_to("newAccount", payload)
@@ -41,6 +42,7 @@ async def register(session: Session) -> Registered:
         raise
     uri = session.location(answer)
     status = _status(answer)
+    note_list(session, uri, answer)
     journal.info("The account is %s", "registered" if answer.status == 201 else f"known to the CA and {status}")
     return Registered(uri, status, directory.terms)
 
@@ -50,14 +52,17 @@ async def find(session: Session) -> Registered:
     and any ClientError.
     """
     answer = await session.lookup(by_next_key=False)
+    uri = session.location(answer)
     status = _status(answer)
+    note_list(session, uri, answer)
     journal.info("The CA knows the account by its key; it is %s", status)
-    return Registered(session.location(answer), status, None)
+    return Registered(uri, status, None)
 
 
 async def read(session: Session) -> tuple[str, list[str]]:
     """The account's status and contacts at the CA. Raises any ClientError."""
     answer = await session.get(session.uri)
+    note_list(session, session.uri, answer)
     contact = answer.object().get("contact")
     contacts = contact[:_MOST_CONTACTS] if isinstance(contact, list) else []
     return _status(answer), [item for item in contacts if isinstance(item, str)]
@@ -65,7 +70,9 @@ async def read(session: Session) -> tuple[str, list[str]]:
 
 async def update(session: Session, contact: list[str]) -> None:
     """Gives the account other contacts (section 7.3.2). Raises any ClientError."""
-    await session.post(session.uri, {"contact": contact}, repeatable=True)
+    answer = await session.post(session.uri, {"contact": contact}, repeatable=True)
+    if answer.is_object():
+        note_list(session, session.uri, answer)
 
 
 async def deactivate(session: Session) -> None:

@@ -5,84 +5,54 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
+from typing import Any
 from urllib.parse import urljoin
 
 from acmed import journal
 from acmed.clientd import objects
-from acmed.clientd.directory import Directory, directory
-from acmed.clientd.errors import AcmeError, Unreachable
+from acmed.clientd.errors import Unreachable
 from acmed.clientd.limits import Limits
 from acmed.clientd.nonces import Nonces
+from acmed.clientd.notes import Notes
 from acmed.clientd.patience import Patience, persist
+from acmed.clientd.resources import Resources
 from acmed.clientd.retryafter import http_date
 from acmed.clientd.transport import Answer, Route, Transport
 from acmed.config.model import Account, origin
 
-_DIRECTORY_LIFETIME = 3600.0  # seconds
 _REDIRECTS = 3
 _NONCES_AT_ONCE = 4  # Let's Encrypt allows 20 newNonce requests per second and address
-_MOVED = (404, 405, 410)  # what a resource answers that is elsewhere now
 _SHOWN = 4000  # characters of a body in the journal, at level debug
 # RFC 3986, without a fragment: what the JWS names is exactly what is sent.
 _URL = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,2048}")
 
 
-T = TypeVar("T")
-
-
 class Authority:
-    """Everything that goes to one CA by one route passes through here. deadline: seconds for a request."""
+    """Everything that goes to one CA by one route passes through here. deadline: seconds for a request. notes: what is
+    known of it from earlier runs. turns: of those who must not do the same at once.
+    """
 
-    def __init__(self, transport: Transport, directory_url: str, route: Route, limits: Limits, deadline: float) -> None:
+    def __init__(
+        self, transport: Transport, directory_url: str, route: Route, limits: Limits, deadline: float, notes: Notes
+    ) -> None:
         self.directory_url = directory_url
         self.limits = limits
         self._transport = transport
         self._route = route
         self._deadline = deadline
         self._nonces = Nonces()
-        self._directory: tuple[float, Directory] | None = None
+        self.notes = notes
+        self.resources = Resources(directory_url, self._fetch_directory, self.check, notes)
+        self.turns: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._has_answered = False
         self._clock: tuple[float, float] | None = None  # monotonic time, and what the CA's clock said then
-        self._fetching = asyncio.Lock()
         self._asking = asyncio.Semaphore(_NONCES_AT_ONCE)
 
     def patience(self, repeatable: bool) -> Patience:
         """For one request."""
         return Patience(self.limits, self._deadline, repeatable)
-
-    async def directory(self) -> Directory:
-        """The directory, fetched when it is not there or older than an hour. Raises Unreachable or AcmeError."""
-        async with self._fetching:
-            if self._directory is None or time.monotonic() - self._directory[0] > _DIRECTORY_LIFETIME:
-                answer = await persist(self._get_directory, self.patience(repeatable=True))
-                self._directory = (time.monotonic(), directory(answer))
-            return self._directory[1]
-
-    async def resource(self, name: str) -> str:
-        """The URL of a resource in the directory (newOrder). Raises Unreachable where the CA has none, or at an origin
-        that is not its own; the next one who asks gets to know whether that is still so.
-        """
-        url = (await self.directory()).resources.get(name)
-        try:
-            if url is None:
-                raise Unreachable(self.directory_url, f"this CA has no {name}")
-            self.check(url)
-        except Unreachable:
-            self._directory = None
-            raise
-        return url
-
-    async def located(self, name: str, ask: Callable[[str], Awaitable[T]]) -> T:
-        """What ask gives for the URL of a resource; asked once more where that is no longer the resource's URL."""
-        url = await self.resource(name)
-        try:
-            return await ask(url)
-        except AcmeError as error:
-            if error.status not in _MOVED or not await self._has_moved(name, url):
-                raise
-            journal.notice("The CA has moved %s, which was at %s", name, url)
-        return await ask(await self.resource(name))
 
     async def nonce(self, within: float) -> str:
         """One that came with an earlier answer, else a new one."""
@@ -91,10 +61,14 @@ class Authority:
         async with self._asking:
             if (nonce := self._nonces.take()) is not None:
                 return nonce
-            answer = await self.located("newNonce", lambda url: self._head(url, within))
-            if (nonce := self._nonces.take()) is None:
-                raise Unreachable(answer.url, "newNonce answered without a usable nonce")
-            return nonce
+            return await self.resources.located("newNonce", lambda url: self._new_nonce(url, within))
+
+    async def meet(self) -> None:
+        """Has it answer something, where it has not yet: a nonce, which is kept for the next request. Then now() is by
+        its clock. Raises Unreachable or AcmeError.
+        """
+        if not self._has_answered:
+            self._nonces.put(await persist(self.nonce, self.patience(repeatable=True)))
 
     def now(self) -> float:
         """Seconds since the epoch by the CA's clock, as its last answer had it; by this host's before there was one."""
@@ -124,6 +98,7 @@ class Authority:
             headers["Content-Type"] = "application/jose+json"
             body = json.dumps(jws).encode()
         answer = await self._transport.exchange(self._route, method, url, headers, body, within)
+        self._has_answered = True
         self._nonces.put(answer.headers.get("replay-nonce"))
         if (date := http_date(answer.headers.get("date", ""))) is not None:
             self._clock = (time.monotonic(), date + 0.5)  # the field has whole seconds, cut off
@@ -145,19 +120,18 @@ class Authority:
                 url, f"is not a URL of the CA at {self.directory_url}: requests go to its own origin only"
             )
 
-    async def _head(self, url: str, within: float) -> Answer:
+    async def _new_nonce(self, url: str, within: float) -> str:
         answer = await self.exchange("HEAD", url, within)
         if answer.status >= 400:
             error = objects.refusal(answer)
             error.unsent = True
             raise error
-        return answer
+        if (nonce := self._nonces.take()) is None:
+            raise Unreachable(url, "newNonce answered without a usable nonce")
+        return nonce
 
-    async def _has_moved(self, name: str, url: str) -> bool:
-        """Whether a resource is elsewhere, by a directory that is read anew unless another caller did so."""
-        if await self.resource(name) == url:
-            self._directory = None
-        return await self.resource(name) != url
+    async def _fetch_directory(self) -> Answer:
+        return await persist(self._get_directory, self.patience(repeatable=True))
 
     async def _get_directory(self, within: float) -> Answer:
         url = self.directory_url
@@ -179,9 +153,10 @@ class Authority:
 class Authorities:
     """The CAs that this process talks to."""
 
-    def __init__(self, transport: Transport, limits: Limits) -> None:
+    def __init__(self, transport: Transport, limits: Limits, notes: Notes) -> None:
         self._transport = transport
         self._limits = limits
+        self.notes = notes
         self._known: dict[tuple[str, Route, float], Authority] = {}
 
     def of(self, account: Account) -> Authority:
@@ -193,7 +168,7 @@ class Authorities:
         deadline = account.deadlines.request
         key = (account.directory, route, deadline)
         if key not in self._known:
-            self._known[key] = Authority(self._transport, account.directory, route, self._limits, deadline)
+            self._known[key] = Authority(self._transport, account.directory, route, self._limits, deadline, self.notes)
         return self._known[key]
 
 

@@ -9,9 +9,10 @@ from acmed import journal
 from acmed.clientd.directory import Directory
 from acmed.clientd.errors import AcmeError
 from acmed.clientd.polling import together
-from acmed.clientd.session import Session
+from acmed.clientd.recovery import Recovery
+from acmed.clientd.session import Session, nothing
 from acmed.clientd.shown import OPEN, checked, lost, shown, unread
-from acmed.clientd.store import KeptOrder
+from acmed.clientd.store import KeptOrder, Store
 from acmed.clientd.transport import Answer
 from acmed.names import Identifier
 
@@ -36,12 +37,18 @@ class Wanted:
     replaces: str | None = None
 
 
-async def create(session: Session, wanted: Wanted) -> KeptOrder:
-    """Asks for the order, or for the authorizations alone. Raises any ClientError."""
-    directory = await session.authority.directory()
+async def create(session: Session, store: Store, wanted: Wanted) -> KeptOrder | None:
+    """Asks for the order, or for the authorizations alone. None where the CA does not take it as one that replaces
+    another. Raises any ClientError.
+    """
+    directory = await session.authority.resources.directory()
+    if wanted.profile is not None and wanted.profile not in directory.profiles:
+        directory = await session.authority.resources.directory(fetched=True)
     if wanted.csr_sha256 is None and "newAuthz" in directory.resources and not _has_wildcard(wanted):
         return await _authorizations(session, wanted)
-    answer = await _new_order(session, wanted, directory)
+    answer = await _new_order(session, store, wanted, directory)
+    if answer is None:
+        return None
     url = session.location(answer)
     if not answer.is_object():
         answer = await session.get(url)  # it is made, and what was said of it is not all that is to be had
@@ -51,35 +58,43 @@ async def create(session: Session, wanted: Wanted) -> KeptOrder:
     return shown(_kept(session, wanted, url, order.finalize, order.status.name), order)
 
 
-async def _new_order(session: Session, wanted: Wanted, directory: Directory) -> Answer:
+async def _new_order(session: Session, store: Store, wanted: Wanted, directory: Directory) -> Answer | None:
     if wanted.profile is not None and not directory.profiles:
         detail = f"this CA has no profiles, and {wanted.profile!r} is asked for"
         raise AcmeError.told(session.authority.directory_url, detail, "invalidProfile")
     payload: dict[str, Any] = {"identifiers": [_fields(item) for item in wanted.identifiers]}
     payload |= {"profile": wanted.profile} if wanted.profile is not None else {}
     payload |= {"notAfter": wanted.not_after} if wanted.not_after is not None else {}
-    if wanted.replaces is not None and "renewalInfo" in directory.resources:
-        try:
-            return await _sent(session, payload | {"replaces": wanted.replaces}, directory)
-        except AcmeError as error:
-            if error.type not in _ABOUT_REPLACES or not error.understood or error.status in _BUSY:
-                raise
-            journal.notice("The CA does not take the order as a replacement, so it is sent as another: %s", error)
-    return await _sent(session, payload, directory)
-
-
-async def _sent(session: Session, payload: Mapping[str, Any], directory: Directory) -> Answer:
+    if wanted.replaces is None:
+        return await _sent(session, store, wanted, payload)
+    if "renewalInfo" not in directory.resources:
+        return None
     try:
-        return await session.post_to("newOrder", payload)
+        return await _sent(session, store, wanted, payload | {"replaces": wanted.replaces})
     except AcmeError as error:
+        if error.type not in _ABOUT_REPLACES or not error.understood or error.status in _BUSY:
+            raise
+        journal.notice("The CA does not take the order as a replacement: %s", error)
+        return None
+
+
+async def _sent(session: Session, store: Store, wanted: Wanted, payload: Mapping[str, Any]) -> Answer:
+    recovery = Recovery(session, store, wanted.certificate, wanted.identifiers, payload)
+    if (made := await recovery.begun()) is not None:
+        return made
+    try:
+        return await session.create("newOrder", payload, recovery.find)
+    except AcmeError as error:
+        recovery.refused(error)
         if error.type == "invalidProfile":
-            error.advise(f"this CA has {', '.join(sorted(directory.profiles)) or 'no profiles'}")
+            profiles = (await session.authority.resources.directory()).profiles
+            error.advise(f"this CA has {', '.join(sorted(profiles)) or 'no profiles'}")
         raise
 
 
 async def _authorizations(session: Session, wanted: Wanted) -> KeptOrder:
     async def ask(identifier: Identifier) -> str:
-        return session.location(await session.post_to("newAuthz", {"identifier": _fields(identifier)}))
+        return session.location(await session.create("newAuthz", {"identifier": _fields(identifier)}, nothing))
 
     urls = await together(session.authority.limits.polls_at_once, map(ask, wanted.identifiers))
     authorizations = tuple(unread(url) for url in dict.fromkeys(urls))
@@ -97,6 +112,7 @@ def _kept(session: Session, wanted: Wanted, url: str, finalize: str, status: str
         finalize=finalize,
         status=status,
         profile=wanted.profile,
+        replaced=wanted.replaces is not None,
     )
 
 

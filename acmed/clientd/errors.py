@@ -27,10 +27,13 @@ class Unreachable(ClientError):
 
 
 class TimedOut(ClientError):
-    """A deadline passed while the CA was still busy with step (challenge or finalize)."""
+    """A deadline passed, or would, while the CA was still busy with step (challenge or finalize).
 
-    def __init__(self, step: str, message: str) -> None:
-        super().__init__(message, step=step, message=message)
+    retry_after: seconds that the CA last said to wait, or None.
+    """
+
+    def __init__(self, step: str, message: str, retry_after: float | None) -> None:
+        super().__init__(message, step=step, message=message, retryAfter=_whole(retry_after))
 
 
 class NoSuchAccount(ClientError):
@@ -107,10 +110,25 @@ class AcmeError(ClientError):
             type=self.type,
             detail=self.problem.detail,
             status=self.status,
-            retryAfter=None if self.retry_after is None else math.ceil(self.retry_after),
+            retryAfter=_whole(self.retry_after),
             final=self.final,
             subproblems=[_subproblem(item) for item in self.problem.subproblems or ()],
         )
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else math.ceil(seconds)
+
+
+class NextKeyRefused(ClientError):
+    """The CA did not change to an account's next key, knows no account by that, and cannot come to know one: another
+    key may be made. refusal: what it said to the change.
+    """
+
+    def __init__(self, refusal: AcmeError) -> None:
+        detail = refusal.problem.detail
+        super().__init__(str(refusal), type=refusal.type, detail=detail, status=refusal.status)
+        self.refusal = refusal
 
 
 def _subproblem(problem: messages.Error) -> dict[str, Any]:

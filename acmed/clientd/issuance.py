@@ -26,14 +26,14 @@ async def issue(unfinished: Unfinished, csr: bytes) -> str:
         subject = f"the order is still {order.status.name}"
         pause = pace.pause(answer.retry_after)
         await unfinished.report("finalize", 80, waiting(answer))
-        await deadline.sleep(pause, subject)
+        await deadline.sleep(pause, subject, answer.retry_after)
         if order.status != messages.STATUS_READY:
             answer, order = await _poll(unfinished)
         elif asked < limits.finalize_tries:
             asked += 1
             answer, order = await _ask(unfinished, csr)
         else:
-            raise TimedOut("finalize", f"{subject} after {asked} finalize requests")
+            raise TimedOut("finalize", f"{subject} after {asked} finalize requests", answer.retry_after)
     if not order.certificate:
         raise Unreachable(answer.url, "answered with a valid order that has no certificate")
     return str(order.certificate)

@@ -1,30 +1,65 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The change to an account's next key (RFC 8555 section 7.3.5), which may be asked for again after any crash."""
+"""The change to an account's next key (RFC 8555 section 7.3.5), which may be asked for again after any crash.
 
+A next key that the CA does not take can be given up for another one, but only where the CA cannot come to know it any
+more: it says that it does not know it, and no request to change to it is without an answer.
+"""
+
+import asyncio
+import time
 from urllib.parse import urljoin
 
 from acmed import journal
-from acmed.clientd.errors import AcmeError
+from acmed.clientd.errors import AcmeError, ClientError, NextKeyRefused
+from acmed.clientd.outstanding import Outstanding
 from acmed.clientd.session import Session
 
 _CONFLICT = 409  # the next key has an account, whose URL is in Location
 # What CAs say to a signature by the old key when the account has the next one, or as Pebble, to the change itself.
 _UNKNOWN_KEY = (400, 401, 403, 404, _CONFLICT)
+_NOT_YET = ("badNonce", "rateLimited")
+_REQUEST_TIMEOUT = 408  # somebody in between has lost patience, who does not know what the CA does
 
 
-async def change_key(session: Session) -> None:
-    """Returns when the CA knows the account by its next key. Raises AcmeError where that key is another account's, and
-    any ClientError.
+async def change_key(session: Session, outstanding: Outstanding) -> None:
+    """Returns when the CA knows the account by its next key. Raises NextKeyRefused where it does not and will not,
+    AcmeError where that key is another account's, and any ClientError; OSError before the CA was asked.
     """
-    uri = session.uri
+    name, uri = session.account.name, session.uri
+    since = await asyncio.to_thread(outstanding.since, name, uri)
+    await asyncio.to_thread(outstanding.note, name, uri, time.time())
+    doubts: list[ClientError] = []
     try:
-        await session.change_key()
+        await _change_key(session, doubts)
+    except ClientError as error:
+        if not doubts and since is not None:
+            await asyncio.to_thread(outstanding.note, name, uri, since)
+        elif not doubts:
+            await asyncio.to_thread(outstanding.settle, name)
+        if isinstance(error, NextKeyRefused) and (doubts or since is not None):
+            error.refusal.advise(
+                "a request for this change got no answer, and the CA may still come to it; try again in an hour"
+            )
+            raise error.refusal from error
+        raise
+    await asyncio.to_thread(outstanding.settle, name)
+
+
+async def _change_key(session: Session, doubts: list[ClientError]) -> None:
+    """doubts gets the failures of requests that the CA may have carried out, or may still carry out."""
+
+    def failed(error: ClientError) -> None:
+        if not _is_told(error):
+            doubts.append(error)
+
+    try:
+        await session.change_key(failed)
     except AcmeError as error:
-        if error.status not in _UNKNOWN_KEY or error.type in ("badNonce", "rateLimited"):
+        if error.status not in _UNKNOWN_KEY or error.type in _NOT_YET:
             raise
         told = error.status == _CONFLICT and error.location
         owner = urljoin(error.url, told) if told else await _owner(session, error)
-        if owner != uri:
+        if owner != session.uri:
             detail = f"the next key of {session.account.name} is already the key of another account, {owner}"
             raise AcmeError.told(error.url, detail, "conflict") from error
         journal.notice("The CA had changed the key before")
@@ -33,10 +68,32 @@ async def change_key(session: Session) -> None:
 
 
 async def _owner(session: Session, refusal: AcmeError) -> str:
-    """The URL of the account that the next key has. Raises the refusal of the change where it has none."""
+    """The URL of the account that the next key has. Raises NextKeyRefused where it has none."""
     try:
         return session.location(await session.lookup(by_next_key=True))
     except AcmeError as error:
-        if error.type != "accountDoesNotExist":
+        if error.type != "accountDoesNotExist" and not await _has_old_key(session, error):
             raise
-        raise refusal from error
+        raise NextKeyRefused(refusal) from error
+
+
+async def _has_old_key(session: Session, error: AcmeError) -> bool:
+    """Whether the account still has the key that it had, by the CA's word. error: what it said to a lookup by the next
+    key, which it cannot look for where it does not take keys of that type.
+    """
+    if not _is_told(error) or error.type in _NOT_YET:
+        return False
+    try:
+        return session.location(await session.lookup(by_next_key=False)) == session.uri
+    except AcmeError:
+        return False
+
+
+def _is_told(error: ClientError) -> bool:
+    """Whether it is the CA's own word that it did not do what it was asked for."""
+    return (
+        isinstance(error, AcmeError)
+        and error.understood
+        and 400 <= error.status < 500
+        and error.status != _REQUEST_TIMEOUT
+    )

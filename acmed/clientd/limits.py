@@ -23,3 +23,10 @@ class Limits:
     polls_at_once: int = 8
     finalize_tries: int = 5  # while the order stays "ready"
     alternates: int = 10  # chains that are looked at
+
+    # Of those whom a certificate names for its revocation.
+    ocsp_body: int = 64 * 1024
+    crl_body: int = 16 * 1024 * 1024
+    ocsp_within: float = 15
+    crl_within: float = 60
+    standing_threads: int = 4

@@ -9,8 +9,11 @@ from pathlib import Path
 from acmed import config, daemon, journal, paths, varlink
 from acmed.clientd.authority import Authorities
 from acmed.clientd.limits import Limits
+from acmed.clientd.notes import Notes
+from acmed.clientd.outstanding import Outstanding
 from acmed.clientd.service import Handlers
 from acmed.clientd.signer import Signer
+from acmed.clientd.standing import Inquiry
 from acmed.clientd.store import Store
 from acmed.clientd.transport import Transport
 from acmed.config.model import Configuration
@@ -25,20 +28,25 @@ def main() -> None:
     state = os.environ.get("STATE_DIRECTORY")
     if not state:
         raise SystemExit("STATE_DIRECTORY is not set: this program is started by acme-clientd.service.")
-    asyncio.run(_run(Path(state) / "orders"))
+    asyncio.run(_run(Path(state)))
     os._exit(0)
 
 
-async def _run(orders: Path) -> None:
+async def _run(state: Path) -> None:
     # The default pool grows with the number of CPUs, and TasksMax= does not.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_FILE_THREADS, "files"))
     limits = Limits()
     transport = Transport(limits)
     signer = Signer(varlink.Client(varlink.load("org.acmed.Key"), paths.KEY_SOCKET))
-    handlers = Handlers(_configuration, Authorities(transport, limits), signer, Store(orders))
+    inquiry = Inquiry(limits)
+    kept = Store(state / "orders")
+    outstanding = Outstanding(state / "key-changes")
+    authorities = Authorities(transport, limits, Notes(state / "notes"))
+    handlers = Handlers(_configuration, authorities, signer, kept, inquiry, outstanding)
     service = varlink.Service(varlink.load("org.acmed.Client"), handlers)
     await daemon.serve({"client": service}, idle=_IDLE)
     transport.close()
+    inquiry.close()
 
 
 def _configuration() -> Configuration:

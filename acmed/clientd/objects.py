@@ -91,6 +91,9 @@ def problem(raw: Mapping[str, Any], depth: int = 0) -> messages.Error:
     detail = _text(raw.get("detail"), longest) or _text(raw.get("title"), longest) or kind
     if instance := _text(raw.get("instance"), longest):
         detail += f" (see {instance})"
+    # RFC 8555 section 6.2: what it takes, where it did not take the algorithm of an account's key.
+    if algorithms := [name for name in map(_text, _list(raw.get("algorithms"))[:20]) if name and name not in detail]:
+        detail += f" (it takes {', '.join(algorithms)})"
     return messages.Error(
         typ=kind,
         title=None,

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 
 from acmed import journal
-from acmed.clientd import authorizations, objects
+from acmed.clientd import authorizations, objects, recovery
 from acmed.clientd.authorizations import Challenge
 from acmed.clientd.creation import Wanted, create
 from acmed.clientd.errors import AcmeError
@@ -26,17 +26,21 @@ class Begun:
     challenges: tuple[Challenge, ...]
 
 
-async def begin(session: Session, store: Store, wanted: Wanted) -> Begun:
+async def begin(session: Session, store: Store, wanted: Wanted, new: bool) -> Begun | None:
     """Resumes the kept order where it is the same one and still lives, else creates one, once more if that is lost.
 
-    Raises any ClientError.
+    None where no new one is to be made, or where the CA does not take it as one that replaces another. Raises any
+    ClientError.
     """
     _ = session.uri  # an account that is not registered orders nothing
     for last in (False, True):
         try:
             order = None if last else await _resumed(session, store, wanted)
             created = order is None
-            order = order or await _to_the_end(_created(session, store, wanted))
+            if order is None and new:
+                order = await _to_the_end(_created(session, store, wanted))
+            if order is None:
+                return None
             order, challenges = await _opened(session, order)
             await store.save(wanted.certificate, order)
             return Begun(order, created, challenges)
@@ -44,6 +48,7 @@ async def begin(session: Session, store: Store, wanted: Wanted) -> Begun:
             if not error.final:
                 raise
             await store.drop(wanted.certificate)
+            recovery.settle(session.authority.notes, wanted.certificate)
             if last:
                 raise
             journal.notice("The order is lost, a new one is needed: %s", error)
@@ -88,7 +93,7 @@ def _is_same(kept: KeptOrder, session: Session, wanted: Wanted) -> bool:
     )
 
 
-async def _to_the_end(creation: Coroutine[None, None, KeptOrder]) -> KeptOrder:
+async def _to_the_end(creation: Coroutine[None, None, KeptOrder | None]) -> KeptOrder | None:
     """Keeps the order that the CA makes also where the caller hangs up meanwhile, who comes back for it."""
     task = asyncio.ensure_future(creation)
     try:
@@ -98,11 +103,15 @@ async def _to_the_end(creation: Coroutine[None, None, KeptOrder]) -> KeptOrder:
         raise
 
 
-async def _created(session: Session, store: Store, wanted: Wanted) -> KeptOrder:
-    kept = await create(session, wanted)
-    await store.save(wanted.certificate, kept)
-    journal.info("The CA has an order that is %s", kept.status, order=kept.url)
-    return kept
+async def _created(session: Session, store: Store, wanted: Wanted) -> KeptOrder | None:
+    # One at a time for the same names: an order is taken for a lost one where nobody else here has it.
+    async with session.authority.turns[session.uri, frozenset(comparable(wanted.identifiers))]:
+        kept = await create(session, store, wanted)
+        if kept is not None:
+            await store.save(wanted.certificate, kept)
+            recovery.settle(session.authority.notes, wanted.certificate)
+            journal.info("The CA has an order that is %s", kept.status, order=kept.url)
+        return kept
 
 
 async def _opened(session: Session, order: KeptOrder) -> tuple[KeptOrder, tuple[Challenge, ...]]:

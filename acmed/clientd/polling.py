@@ -19,12 +19,20 @@ class Deadline:
     def __init__(self, step: str, seconds: float) -> None:
         self.step = step
         self._seconds = seconds
-        self._end = time.monotonic() + seconds
+        self._begin = time.monotonic()
 
-    async def sleep(self, seconds: float, subject: str) -> None:
-        """Sleeps; raises TimedOut at once where that would pass the deadline. subject: what is waited for."""
-        if time.monotonic() + seconds > self._end:
-            raise TimedOut(self.step, f"{subject} after {self._seconds:g} s; the CA may still finish it")
+    async def sleep(self, seconds: float, subject: str, retry_after: float | None) -> None:
+        """Sleeps; raises TimedOut at once where that would pass the deadline. subject: what is waited for. retry_after:
+        what the CA said of it last (seconds), or None.
+        """
+        spent = time.monotonic() - self._begin
+        if spent + seconds > self._seconds:
+            words = f"{subject} after {spent:.0f} s"
+            if retry_after is not None and spent + retry_after > self._seconds:
+                words += (
+                    f", and is to be asked again in {retry_after:.0f} s, which is past the {self._seconds:g} s for it"
+                )
+            raise TimedOut(self.step, f"{words}; the CA may still finish it", retry_after)
         await asyncio.sleep(seconds)
 
 

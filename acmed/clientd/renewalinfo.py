@@ -27,20 +27,26 @@ class RenewalInfo:
 
 async def renewal_info(authority: Authority, cert_id: str) -> RenewalInfo:
     """Asks for it, without a signature. cert_id: section 4.1. Raises AcmeError, or Unreachable for a broken answer."""
-    base = (await authority.directory()).resources.get("renewalInfo")
-    if base is None:
+    if "renewalInfo" not in (await authority.resources.directory()).resources:
         return RenewalInfo(None, None, None, _LONGEST)
+    return _read(await authority.resources.located("renewalInfo", lambda base: _asked(authority, base, cert_id)))
+
+
+async def _asked(authority: Authority, base: str, cert_id: str) -> Answer:
     url = f"{base.rstrip('/')}/{cert_id}"
 
     async def attempt(within: float) -> Answer:
         answer = await authority.exchange("GET", url, within)
         if answer.status >= 400:
-            raise objects.refusal(answer)
+            error = objects.refusal(answer)
+            if error.retry_after is not None:
+                error.retry_after = min(error.retry_after, _LONGEST)
+            raise error
         if answer.status >= 300:
             raise Unreachable(url, f"redirects to {answer.headers.get('location', 'nowhere')}, which is not followed")
         return answer
 
-    return _read(await persist(attempt, authority.patience(repeatable=True)))
+    return await persist(attempt, authority.patience(repeatable=True))
 
 
 def _read(answer: Answer) -> RenewalInfo:

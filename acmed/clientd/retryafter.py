@@ -5,11 +5,12 @@ import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-_LONGEST = 86400.0
+# Rate limits are counted over weeks at most. What acme-clientd itself waits for ends by deadlines of its own.
+_LONGEST = 30 * 86400.0
 
 
 def seconds(value: str | None, date: str | None) -> float | None:
-    """Seconds to wait, from 0 to a day; None where the header field is absent or broken.
+    """Seconds to wait, from 0 to 30 days; None where the header field is absent or broken.
 
     An HTTP-date is taken against the answer's own Date, so that neither clock nor time zone of this host matters.
     """

@@ -23,13 +23,13 @@ async def revoke(session: Session, der: bytes, reason: int) -> None:
 
 async def prepare(authority: Authority) -> tuple[str, str]:
     """Where a request that is signed elsewhere goes, and a nonce for it. Raises any ClientError."""
-    url = await authority.resource(_RESOURCE)
+    url = await authority.resources.url(_RESOURCE)
     return url, await persist(authority.nonce, authority.patience(repeatable=True))
 
 
 async def send(authority: Authority, jws: Mapping[str, str]) -> None:
     """Sends that request, once: its nonce is good for no more. Raises any ClientError."""
-    url = await authority.resource(_RESOURCE)
+    url = await authority.resources.url(_RESOURCE)
     answer = await authority.exchange("POST", url, authority.patience(repeatable=False).left, jws=jws)
     if answer.status >= 400:
         _pardon(objects.refusal(answer))

@@ -8,7 +8,7 @@ from typing import Any
 from acmed import base64url
 from acmed.clientd import objects
 from acmed.clientd.authority import Authority
-from acmed.clientd.errors import AcmeError, Unreachable
+from acmed.clientd.errors import AcmeError, ClientError, Unreachable
 from acmed.clientd.links import links
 from acmed.clientd.patience import persist
 from acmed.clientd.signer import Signer
@@ -18,6 +18,12 @@ from acmed.config.model import Account
 _JSON = "application/json"
 
 Sign = Callable[[str, str], Awaitable[dict[str, str]]]  # by URL and nonce
+Failed = Callable[[ClientError], None]
+Instead = Callable[[], Awaitable[Answer | None]]
+
+
+async def nothing() -> None:
+    """What is done before a request is sent again that nothing can be done instead of."""
 
 
 class Session:
@@ -46,7 +52,20 @@ class Session:
 
     async def post_to(self, resource: str, payload: Mapping[str, Any]) -> Answer:
         """POST to a resource of the directory (newOrder), wherever that is now. Raises as post()."""
-        return await self.authority.located(resource, lambda url: self.post(url, payload))
+        return await self.authority.resources.located(resource, lambda url: self.post(url, payload))
+
+    async def create(self, resource: str, payload: Mapping[str, Any], instead: Instead) -> Answer:
+        """POST to a resource that makes something, whose URL the answer has in its header. instead: what is done before
+        it is sent again as its answer was lost; it may give the answer. Raises as post_to().
+        """
+
+        async def ask(url: str) -> Answer:
+            sign = self._signing(json.dumps(payload).encode())
+            answer = await self._send(url, sign, repeatable=False, payload=payload, instead=instead)
+            self.location(answer)
+            return answer
+
+        return await self.authority.resources.located(resource, ask)
 
     async def get(self, url: str, *, accept: str = _JSON) -> Answer:
         """POST-as-GET. Raises as post()."""
@@ -58,15 +77,19 @@ class Session:
         async def sign(url: str, nonce: str) -> dict[str, str]:
             return await self.signer.sign_lookup(self.account.name, url, nonce, by_next_key)
 
-        return await self.authority.located("newAccount", lambda url: self._send(url, sign, repeatable=True))
+        return await self.authority.resources.located("newAccount", lambda url: self._send(url, sign, repeatable=True))
 
-    async def change_key(self) -> Answer:
-        """keyChange (RFC 8555 section 7.3.5). Raises as post()."""
+    async def change_key(self, failed: Failed) -> Answer:
+        """keyChange (RFC 8555 section 7.3.5). failed is told of each request that was sent and did not succeed. Raises
+        as post().
+        """
 
         async def sign(url: str, nonce: str) -> dict[str, str]:
             return await self.signer.sign_key_change(self.account.name, url, nonce)
 
-        return await self.authority.located("keyChange", lambda url: self._send(url, sign, repeatable=False))
+        return await self.authority.resources.located(
+            "keyChange", lambda url: self._send(url, sign, repeatable=False, failed=failed)
+        )
 
     def location(self, answer: Answer) -> str:
         """The URL of what was created, of the CA's origin. Raises Unreachable."""
@@ -83,16 +106,34 @@ class Session:
         return sign
 
     async def _send(
-        self, url: str, sign: Sign, repeatable: bool, *, accept: str = _JSON, payload: object = None
+        self,
+        url: str,
+        sign: Sign,
+        repeatable: bool,
+        *,
+        accept: str = _JSON,
+        payload: object = None,
+        failed: Failed = lambda _: None,
+        instead: Instead = nothing,
     ) -> Answer:
         self.authority.check(url)
 
+        lost = False
+
         async def attempt(within: float) -> Answer:
+            nonlocal lost
+            if lost and (found := await instead()) is not None:
+                return found
             nonce = await self.authority.nonce(within)
             jws = await sign(url, nonce)
-            answer = await self.authority.exchange("POST", url, within, accept=accept, jws=jws, payload=payload)
-            if answer.status >= 400:
-                raise self._refusal(answer)
+            try:
+                answer = await self.authority.exchange("POST", url, within, accept=accept, jws=jws, payload=payload)
+                if answer.status >= 400:
+                    raise self._refusal(answer)
+            except ClientError as error:
+                failed(error)
+                lost = lost or (isinstance(error, Unreachable) and error.lost)
+                raise
             return answer
 
         return await persist(attempt, self.authority.patience(repeatable))

@@ -11,8 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 from acmed import atomicfile, journal
 from acmed.names import Identifier
 
-_FORMAT = 2
-_READABLE = (1, 2)  # the first had no profile, no expires, and no order without a CSR
+_FORMAT = 3
+_READABLE = (1, 2, 3)  # the first had no profile, no expires, and no order without a CSR; the second no replaced
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class KeptOrder:
 
     csr_sha256: hexadecimal, of the DER; None where authorizations are all that is wanted, and it is never finalized.
     url and finalize: "" where these were asked for one by one, without an order. certificate: the URL of the chain,
-    once the order is valid.
+    once the order is valid. replaced: the CA took it as one that replaces another (RFC 9773).
     """
 
     account: str
@@ -58,6 +58,7 @@ class KeptOrder:
     certificate: str | None = None
     authorizations: tuple[KeptAuthorization, ...] = ()
     profile: str | None = None
+    replaced: bool = False
 
     @property
     def expires(self) -> int | None:
@@ -79,6 +80,10 @@ class Store:
         """Returns when it is on the disk. Raises OSError."""
         await _to_its_end(self._save, certificate, order)
 
+    async def urls(self) -> set[str]:
+        """Those of all kept orders."""
+        return await _to_its_end(self._urls)
+
     async def drop(self, certificate: str) -> None:
         """Forgets the order, if there is one."""
         await _to_its_end(self._drop, certificate)
@@ -97,6 +102,10 @@ class Store:
             journal.warning("The kept order %s cannot be read (%s); it is now %s", path, error, aside.name)
             path.replace(aside)
             return None
+
+    def _urls(self) -> set[str]:
+        kept = (self._load(path.stem) for path in self._directory.glob("*.json"))
+        return {order.url for order in kept if order is not None}
 
     def _drop(self, certificate: str) -> None:
         self._path(certificate).unlink(missing_ok=True)
@@ -137,4 +146,6 @@ def _decoded(value: Any) -> KeptOrder:
         raise TypeError("a field is not text")
     if not all(isinstance(kept.expires, int | None) for kept in order.authorizations):
         raise TypeError("a moment is not a number")
+    if not isinstance(order.replaced, bool):
+        raise TypeError("replaced is neither true nor false")
     return order

@@ -74,7 +74,8 @@ class _Validation:
         retry_after, refused = await self._answered(challenges)
         pace = Pace(self._limits, self._limits.first_poll)
         while True:
-            await self._deadline.sleep(pace.pause(retry_after), f"the CA has not validated {item.name}")
+            pause = pace.pause(retry_after)
+            await self._deadline.sleep(pause, f"the CA has not validated {item.name}", retry_after)
             async with self._gate:
                 answer, body = await authorization(self._session, item.url)
             if body.status == messages.STATUS_VALID:

@@ -14,6 +14,7 @@ from acmed.config.model import Account, Problem
 from acmed.config.plainfile import OTHERS_WRITE, look
 from acmed.config.sandbox import home_above
 from acmed.config.table import Place
+from acmed.trustedsocket import NotTrusted, reached
 
 _SSH_KEYGEN = "/usr/bin/ssh-keygen"
 _TIMEOUT = 10.0  # seconds
@@ -38,7 +39,7 @@ def problems(loaded: Loaded, sealed: Path, known_hosts: Path) -> Iterator[Proble
             case Kind.SSH:
                 yield from _ssh(place, account, sealed / paths.SSH_KEY_CREDENTIALS.name, known_hosts)
             case Kind.UNIX:
-                pass  # it may come and go with who holds the key
+                yield from _socket(place, Path(account.key.place))
 
 
 def _file(place: Place, account: Account, path: Path, passphrases: Path) -> Iterator[Problem]:
@@ -64,6 +65,19 @@ def _plain_file(place: Place, path: Path, forbidden: int) -> Iterator[Problem]:
     elif found.st_mode & forbidden:
         what, mode = ("read or written", "0600") if forbidden & _OTHERS_READ else ("written", "go-w")
         yield place.problem(f"the key {path} may be {what} by others than root", f"chmod {mode} {quote(str(path))}")
+
+
+def _socket(place: Place, path: Path) -> Iterator[Problem]:
+    """It may come and go with who holds the key; but its directories stay."""
+    try:
+        with reached(path):
+            pass
+    except NotTrusted as error:
+        yield place.problem(f"acme-store-unix.service does not connect to {path}: {error}")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        yield place.note(f"{path} is not checked: {error.strerror}", "check as root")
 
 
 def _pin(place: Place, account: Account, pins: Path) -> Iterator[Problem]:

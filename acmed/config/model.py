@@ -12,13 +12,25 @@ from acmed.names import Identifier
 
 
 class KeyType(StrEnum):
-    """A key's algorithm and size."""
+    """The algorithm and size of a certificate's key."""
 
     ECDSA_P256 = "ecdsa-p256"
     ECDSA_P384 = "ecdsa-p384"
     RSA_2048 = "rsa-2048"
     RSA_3072 = "rsa-3072"
     RSA_4096 = "rsa-4096"
+
+
+class AccountKeyType(StrEnum):
+    """The same of an account's key. Which of them a CA takes is its own affair."""
+
+    ECDSA_P256 = "ecdsa-p256"
+    ECDSA_P384 = "ecdsa-p384"
+    ECDSA_P521 = "ecdsa-p521"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+    ED25519 = "ed25519"
 
 
 class Hash(StrEnum):

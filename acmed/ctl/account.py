@@ -3,11 +3,12 @@
 
 import asyncio
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Sequence
 
 from acmed.bus import DBusError
-from acmed.ctl import files, table
+from acmed.ctl import files, table, times
 from acmed.ctl.client import Options
 from acmed.ctl.exits import CommandError, Exit
 from acmed.ctl.follow import Outcome
@@ -126,7 +127,7 @@ async def show(session: Session, arguments: Namespace) -> Exit:
     if session.output.json:
         session.output.document(account.json())
     else:
-        session.output.lines([safe(line) for line in describe(account)])
+        session.output.lines([safe(line) for line in describe(account, time.time())])
     return Exit.DONE
 
 
@@ -172,7 +173,7 @@ async def list_(session: Session, _: Namespace) -> Exit:
     return Exit.DONE
 
 
-def describe(account: Account) -> list[str]:
+def describe(account: Account, now: float) -> list[str]:
     """The lines of `account show`."""
     pairs = [
         ("Account", account.name),
@@ -185,6 +186,13 @@ def describe(account: Account) -> list[str]:
     ]
     if account.authorize:
         pairs.append(("Authorize", "\n".join(account.authorize)))
+    if account.failures:
+        pairs.append(("Failures", f"{account.failures} in a row, to have these names validated"))
+    if account.retry_at > now * 1_000_000:
+        pairs.append(("Next attempt", times.with_relative(account.retry_at, now)))
+    if account.error:
+        when = f", {times.with_relative(account.error.time, now)}" if account.error.time else ""
+        pairs.append(("Last error", f"{account.error.message}\n{account.error.name}{when}"))
     return table.fields(pairs, colour=False)
 
 

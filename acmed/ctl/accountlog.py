@@ -12,11 +12,11 @@ from acmed.ctl.exits import CommandError, Exit
 from acmed.ctl.output import Output
 from acmed.journal import printable
 
-_HEADINGS = ("TIME", "ACCOUNT", "SIGNED", "OPERATION", "FOR", "BY", "SUBJECT", "RULE")
+_HEADINGS = ("TIME", "ACCOUNT", "RESULT", "OPERATION", "FOR", "BY", "SUBJECT", "WHY")
 
 
 def account_log(arguments: Namespace, output: Output) -> Exit:
-    """Prints what was signed and what was refused, newest last. Raises CommandError."""
+    """Prints what was signed and what was not, newest last. Raises CommandError."""
     if problem := journaltail.unreadable(journaltail.JOURNALS):
         raise CommandError(Exit.NOT_AUTHORISED, problem)
     try:
@@ -40,12 +40,12 @@ def _row(entry: Entry) -> tuple[str, ...]:
     return (
         datetime.fromtimestamp(entry.time / 1_000_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
         entry.account,
-        "yes" if entry.is_signed else "no",
+        entry.result,
         entry.operation or "?",
         entry.peer,
         _signer(entry),
         entry.subject or "-",
-        entry.rule,
+        entry.reason or entry.rule,
     )
 
 

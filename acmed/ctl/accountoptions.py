@@ -2,6 +2,7 @@
 """The options of the commands about accounts."""
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 
 from acmed.ctl import arguments
@@ -44,7 +45,7 @@ def add(parser: ArgumentParser) -> None:
         metavar="ALG",
         help=f"{', '.join(arguments.EAB_ALGORITHMS)} (default: {arguments.EAB_ALGORITHMS[0]})",
     )
-    key_type(parser, "the type of the account's key")
+    key_type(parser, "the type of the account's key", arguments.ACCOUNT_KEY_TYPES)
 
 
 def import_(parser: ArgumentParser) -> None:
@@ -99,7 +100,7 @@ def update(parser: ArgumentParser) -> None:
 
 def rollover(parser: ArgumentParser) -> None:
     account(parser)
-    key_type(parser, "the type of the new key")
+    key_type(parser, "the type of the new key", arguments.ACCOUNT_KEY_TYPES)
 
 
 def account(parser: ArgumentParser, default: str = "default: the default one") -> None:
@@ -117,7 +118,5 @@ def contact(parser: ArgumentParser, what: str) -> None:
     )
 
 
-def key_type(parser: ArgumentParser, what: str) -> None:
-    parser.add_argument(
-        "--key-type", metavar="TYPE", choices=arguments.KEY_TYPES, help=f"{what}: {', '.join(arguments.KEY_TYPES)}"
-    )
+def key_type(parser: ArgumentParser, what: str, types: Sequence[str] = arguments.KEY_TYPES) -> None:
+    parser.add_argument("--key-type", metavar="TYPE", choices=types, help=f"{what}: {', '.join(types)}")

@@ -11,6 +11,7 @@ from acmed.names import Identifier, InvalidName, default_certificate_name, objec
 
 # As in acmed.config.model, which takes too long to load for a command line.
 KEY_TYPES = ("ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096")
+ACCOUNT_KEY_TYPES = (*KEY_TYPES[:2], "ecdsa-p521", *KEY_TYPES[2:], "ed25519")
 CHALLENGES = ("http-01", "dns-01", "tls-alpn-01", "dns-account-01", "dns-persist-01", "none")
 EAB_ALGORITHMS = ("HS256", "HS384", "HS512")
 DIRECTORIES = ("letsencrypt", "letsencrypt-staging")

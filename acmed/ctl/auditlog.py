@@ -1,36 +1,41 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What account keys have signed, or refused to sign: the journal's entries of acme-keyd (acmed/keyd/audit.py)."""
+"""What account keys have signed, or not: the journal's entries of acme-keyd (acmed/keyd/audit.py)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from acmed.ctl import times
-from acmed.keyd.audit import MESSAGE_REFUSED, MESSAGE_SIGNED
+from acmed.ctl.auditfields import text
+from acmed.ctl.auditpeer import HIDDEN_UID, Peers
+from acmed.keyd import audit
 
 _UNIT = "acme-keyd.service"
-_NEAR = 3600  # seconds: a process number is seldom used again so soon
-# acme-keyd has a user namespace of its own (PrivateUsers=), in which users but root and itself look like this.
-_HIDDEN_UID = "65534"
+_RESULTS = {
+    audit.MESSAGE_SIGNED: "signed",
+    audit.MESSAGE_REFUSED: "refused",
+    audit.MESSAGE_FAR_REFUSED: "refused",
+    audit.MESSAGE_UNAVAILABLE: "unavailable",
+}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One signature or refusal. time: microseconds since the epoch.
+    """One signature, or one that was not given. time: microseconds since the epoch.
 
+    result: signed, refused, or unavailable: allowed by the rule, but the key could not be used, for this reason.
     signer and signer_uid: the unit and user that wrote it, as journald saw them: anybody may write that he has signed.
-    peer_unit and peer_uid: of who asked for it, as the journal has them in another entry of that process; else the unit
-    is empty, and the user what acme-keyd saw. client: of keyd.toml, for a far acme-keyd.
+    peer_unit and peer_uid: of who asked for it, where the journal shows them (auditpeer.py); else the unit is empty,
+    and the user what acme-keyd saw. client: of keyd.toml, for a far acme-keyd.
     """
 
     time: int
-    is_signed: bool
+    result: str
     account: str
     operation: str
     url: str
     rule: str
+    reason: str
     identifiers: tuple[str, ...]
     csr_sha256: str
     certificate_sha256: str
@@ -56,11 +61,13 @@ class Entry:
         """As acmectl(1) documents it."""
         return {
             "time": times.iso(self.time),
-            "signed": self.is_signed,
+            "signed": self.result == "signed",
+            "result": self.result,
             "account": self.account,
             "operation": self.operation or None,
             "url": self.url,
             "rule": self.rule,
+            "reason": self.reason or None,
             "identifiers": list(self.identifiers),
             "csrSHA256": self.csr_sha256 or None,
             "certificateSHA256": self.certificate_sha256 or None,
@@ -79,8 +86,7 @@ def read(account: str | None, since: float | None, lines: int) -> list[Entry]:
         own = journal.latest(account, since, lines, ours=True)
         others = journal.latest(account, since, lines, ours=False)
         found = sorted(own + others, key=lambda entry: entry["__REALTIME_TIMESTAMP"])
-        known: dict[tuple[str, str], Mapping[str, Any]] = {}
-        return [_entry(entry, journal.peer(entry, known)) for entry in found]
+        return [_entry(entry, journal.peer(entry)) for entry in found]
 
 
 class _Journal:
@@ -90,6 +96,7 @@ class _Journal:
         from systemd import journal  # noqa: PLC0415  not everywhere
 
         self._reader: Any = journal.Reader()
+        self._peers = Peers(self._reader)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,43 +104,24 @@ class _Journal:
 
     def latest(self, account: str | None, since: float | None, lines: int, ours: bool) -> list[Mapping[str, Any]]:
         """Newest first. ours: those of the unit, or all but those."""
-        self._match(**({"_SYSTEMD_UNIT": _UNIT} if ours else {}), **({"ACME_ACCOUNT": account} if account else {}))
-        for message_id in (MESSAGE_SIGNED, MESSAGE_REFUSED):
+        self._reader.flush_matches()
+        for field, value in (("_SYSTEMD_UNIT", _UNIT if ours else None), ("ACME_ACCOUNT", account)):
+            if value:
+                self._reader.add_match(**{field: value})
+        for message_id in _RESULTS:
             self._reader.add_match(MESSAGE_ID=message_id)  # matches of one field are alternatives
         self._reader.seek_tail()
         found: list[Mapping[str, Any]] = []
         for entry in self._backwards(since):
-            if ours or _text(entry, "_SYSTEMD_UNIT") != _UNIT:
+            if ours or text(entry, "_SYSTEMD_UNIT") != _UNIT:
                 found.append(entry)
             if len(found) == lines:
                 break
         return found
 
-    def peer(self, entry: Mapping[str, Any], known: dict[tuple[str, str], Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Another entry, of the process that asked for a signature, about that time; empty where there is none. known:
-        those that were found before.
-        """
-        boot, pid = _text(entry, "_BOOT_ID"), _text(entry, "ACME_PEER_PID")
-        if _text(entry, "_SYSTEMD_UNIT") != _UNIT or not boot or not pid:
-            return {}
-        if (boot, pid) not in known:
-            known[boot, pid] = self._of_process(boot, pid, entry["__REALTIME_TIMESTAMP"])
-        found, uid = known[boot, pid], _text(entry, "ACME_PEER_UID")
-        return found if uid in (_HIDDEN_UID, _text(found, "_UID")) else {}
-
-    def _of_process(self, boot: str, pid: str, at: datetime) -> Mapping[str, Any]:
-        self._match(_BOOT_ID=boot, _PID=pid)
-        self._reader.seek_realtime(at.timestamp())
-        for step in (self._reader.get_next, self._reader.get_previous):
-            found: Mapping[str, Any] = step()
-            if found and abs((found["__REALTIME_TIMESTAMP"] - at).total_seconds()) < _NEAR:
-                return found
-        return {}
-
-    def _match(self, **fields: str) -> None:
-        self._reader.flush_matches()
-        for name, value in fields.items():
-            self._reader.add_match(**{name: value})
+    def peer(self, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Another entry, of the process that asked for a signature; empty where there is none."""
+        return self._peers.of(entry) if text(entry, "_SYSTEMD_UNIT") == _UNIT else {}
 
     def _backwards(self, since: float | None) -> Iterator[Mapping[str, Any]]:
         while entry := self._reader.get_previous():
@@ -143,36 +131,27 @@ class _Journal:
 
 
 def _entry(entry: Mapping[str, Any], peer: Mapping[str, Any]) -> Entry:
-    seen = _text(entry, "ACME_PEER_UID")
+    seen = text(entry, "ACME_PEER_UID")
     return Entry(
         time=int(entry["__REALTIME_TIMESTAMP"].timestamp() * 1_000_000),
-        is_signed=_text(entry, "MESSAGE_ID") == MESSAGE_SIGNED,
-        account=_text(entry, "ACME_ACCOUNT"),
-        operation=_text(entry, "ACME_OPERATION"),
-        url=_text(entry, "ACME_URL"),
-        rule=_text(entry, "ACME_RULE"),
-        identifiers=tuple(_text(entry, "ACME_IDENTIFIERS").split()),
-        csr_sha256=_text(entry, "ACME_CSR_SHA256"),
-        certificate_sha256=_text(entry, "ACME_CERTIFICATE_SHA256"),
-        next_key=_text(entry, "ACME_NEXT_KEY"),
-        client=_text(entry, "ACME_CLIENT"),
-        peer_uid=_text(peer, "_UID") or ("" if seen == _HIDDEN_UID else seen),
-        peer_pid=_text(entry, "ACME_PEER_PID"),
-        peer_unit=_text(peer, "_SYSTEMD_UNIT"),
-        signer=_text(entry, "_SYSTEMD_UNIT"),
-        signer_uid=_text(entry, "_UID"),
+        result=_RESULTS.get(text(entry, "MESSAGE_ID"), "refused"),
+        account=text(entry, "ACME_ACCOUNT"),
+        operation=text(entry, "ACME_OPERATION"),
+        url=text(entry, "ACME_URL"),
+        rule=text(entry, "ACME_RULE"),
+        reason=text(entry, "ACME_REASON"),
+        identifiers=tuple(text(entry, "ACME_IDENTIFIERS").split()),
+        csr_sha256=text(entry, "ACME_CSR_SHA256"),
+        certificate_sha256=text(entry, "ACME_CERTIFICATE_SHA256"),
+        next_key=text(entry, "ACME_NEXT_KEY"),
+        client=text(entry, "ACME_CLIENT"),
+        peer_uid=text(peer, "_UID") or ("" if seen == HIDDEN_UID else seen),
+        peer_pid=text(entry, "ACME_PEER_PID"),
+        peer_unit=text(peer, "_SYSTEMD_UNIT"),
+        signer=text(entry, "_SYSTEMD_UNIT"),
+        signer_uid=text(entry, "_UID"),
     )
 
 
-def _text(entry: Mapping[str, Any], name: str) -> str:
-    """A field as text; the first one of several, which only a forger writes."""
-    value = entry.get(name, "")
-    if isinstance(value, list):
-        value = value[0] if value else ""
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return value.hex if isinstance(value, UUID) else str(value)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None
+def _number(digits: str) -> int | None:
+    return int(digits) if digits.isascii() and digits.isdigit() else None

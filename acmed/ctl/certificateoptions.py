@@ -79,7 +79,7 @@ def renew(parser: ArgumentParser) -> None:
 
 def revoke(parser: ArgumentParser) -> None:
     parser.add_argument("certificate", nargs="?", metavar="CERT", type=arguments.name)
-    parser.add_argument("--file", metavar="PEM", type=Path, help="a certificate that is not managed here")
+    parser.add_argument("--file", metavar="PEM", type=Path, help="a certificate that need not be managed here")
     account(parser)
     parser.add_argument(
         "--reason",

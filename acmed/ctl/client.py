@@ -138,7 +138,7 @@ class Acmed:
         return Started(number, path, name, certificate.fingerprint)
 
     async def revoke_other(self, name: str, der: bytes, reason: int, options: Options) -> Started:
-        """Revokes a certificate that may not be ours; name is what to call it. options: account."""
+        """Revokes a certificate that may not be ours; name is what to call it. options: account, replace."""
         number, path = await self._change(ROOT, MANAGER, "RevokeOther", "ayua{sv}", der, reason, _variants(options))
         return Started(number, path, name)
 

@@ -119,7 +119,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Account:
-    """org.acmed1.Account"""
+    """org.acmed1.Account. error, failures and retry_at: of the names that it is to have validated."""
 
     path: str
     name: str
@@ -130,6 +130,9 @@ class Account:
     terms: str = ""
     authorize: tuple[str, ...] = ()
     key: str = ""
+    error: Error | None = None
+    failures: int = 0
+    retry_at: int = 0
 
     @classmethod
     def read(cls, path: str, properties: Properties) -> "Account":
@@ -143,6 +146,9 @@ class Account:
             text(properties, "TermsOfService"),
             texts(properties, "Authorize"),
             text(properties, "KeySource"),
+            error(properties, "LastError", number(properties, "LastErrorTimestamp")),
+            number(properties, "Failures"),
+            number(properties, "RetryAt"),
         )
 
     def json(self) -> dict[str, Any]:
@@ -155,6 +161,9 @@ class Account:
             "termsOfService": self.terms or None,
             "authorize": list(self.authorize),
             "key": self.key or None,
+            "lastError": self.error.json() if self.error else None,
+            "failures": self.failures,
+            "retryAt": times.iso(self.retry_at),
         }
 
 

@@ -27,12 +27,13 @@ async def revoke(session: Session, arguments: Namespace) -> Exit:
 
 
 async def _start(session: Session, arguments: Namespace, name: str, der: bytes | None) -> Started:
-    if der is not None:
-        account = {} if arguments.account is None else {"account": arguments.account}
-        return await session.acmed.revoke_other(name, der, arguments.reason, account)
-    options: dict[str, bool] = {}
+    options: dict[str, str | bool] = {}
     if arguments.no_replace:
         options["replace"] = False
+    if der is not None:
+        if arguments.account is not None:
+            options["account"] = arguments.account
+        return await session.acmed.revoke_other(name, der, arguments.reason, options)
     if arguments.certificate_key:
         options["certificate-key"] = True
     return await session.acmed.revoke(name, arguments.reason, options)

@@ -45,8 +45,8 @@ RULES: dict[str, tuple[_Rule, ...]] = {
     "revoke": (
         (lambda given: (given.certificate is None) == (given.file is None), "give a CERT, or --file PEM"),
         (
-            lambda given: given.file is not None and (given.no_replace or given.certificate_key),
-            "--no-replace and --certificate-key go with a CERT, not with --file",
+            lambda given: given.file is not None and given.certificate_key,
+            "--certificate-key goes with a CERT, not with --file",
         ),
         (
             lambda given: given.file is None and given.account is not None,

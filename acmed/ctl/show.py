@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from acmed.ctl import table, times
+from acmed.ctl.account import describe as describe_account
 from acmed.ctl.advice import advice
 from acmed.ctl.client import Manager, Objects
 from acmed.ctl.exits import Exit
 from acmed.ctl.output import safe
 from acmed.ctl.progress import step
-from acmed.ctl.records import Certificate, Error
+from acmed.ctl.records import Account, Certificate, Error
 from acmed.ctl.session import Session
 from acmed.names import shown
 
@@ -58,17 +59,20 @@ async def _overview(session: Session) -> Exit:
                 "nextRenewal": times.iso(manager.next_renewal),
                 "certificates": [certificate.json() for certificate in objects.certificates],
                 "jobs": [job.json() for job in objects.jobs],
+                "accounts": [account.json() for account in objects.accounts],
             }
         )
     elif not session.output.quiet:
         session.output.lines(overview(objects, manager, time.time(), session.output.coloured(sys.stdout)))
-    return health(objects.certificates)
+    return health(objects.certificates, objects.accounts)
 
 
-def health(certificates: Sequence[Certificate]) -> Exit:
-    """FAILED where one is not usable, was not renewed, or soon will not be valid any more; UNDELIVERED where a service
-    still waits for one.
+def health(certificates: Sequence[Certificate], accounts: Sequence[Account] = ()) -> Exit:
+    """FAILED where one is not usable, was not renewed, or soon will not be valid any more, or an account's names cannot
+    be validated; UNDELIVERED where a service still waits for one.
     """
+    if any(account.failures for account in accounts):
+        return Exit.FAILED
     if any(certificate.state not in _GOOD_STATES or certificate.endangered for certificate in certificates):
         return Exit.FAILED
     return Exit.UNDELIVERED if any(certificate.undelivered for certificate in certificates) else Exit.DONE
@@ -159,6 +163,9 @@ def overview(objects: Objects, manager: Manager, now: float, colour: bool) -> li
     for certificate in objects.certificates:
         if health([certificate]) is not Exit.DONE:
             lines += ["", *describe(certificate, now, colour)]
+    for account in objects.accounts:
+        if account.failures:
+            lines += ["", *map(safe, describe_account(account, now))]
     return lines
 
 

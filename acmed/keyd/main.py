@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from acmed import config, daemon, journal, paths, varlink
+from acmed.config.current import CurrentAccounts
 from acmed.keyd.credentials import Credentials, read
 from acmed.keyd.keyring import Keyring
 from acmed.keyd.permits import Permits
@@ -26,19 +27,17 @@ def main() -> None:
 
         sign_for_others(sys.argv[1:])
         return
-    configuration = config.load().configuration
-    journal.setup("acme-keyd", configuration.log_level("acme-keyd"))
+    journal.setup("acme-keyd", config.load().configuration.log_level("acme-keyd"))
     directory, runtime = os.environ.get("CREDENTIALS_DIRECTORY"), os.environ.get("RUNTIME_DIRECTORY")
     if not runtime:
         raise SystemExit(
             "RUNTIME_DIRECTORY is not set: acme-keyd is started by acme-keyd.service, or with --socket or --stdio."
         )
+    accounts = CurrentAccounts()
     keyring = Keyring(read(Path(directory)) if directory else Credentials(), paths.STORES)
     permits = Permits(Path(runtime) / "permits.json")
     services = {
-        "key": varlink.Service(varlink.load("org.acmed.Key"), KeyService(configuration.accounts, keyring, permits)),
-        "permit": varlink.Service(
-            varlink.load("org.acmed.KeyPermit"), PermitService(configuration.accounts, keyring, permits)
-        ),
+        "key": varlink.Service(varlink.load("org.acmed.Key"), KeyService(accounts, keyring, permits)),
+        "permit": varlink.Service(varlink.load("org.acmed.KeyPermit"), PermitService(accounts, keyring, permits)),
     }
     asyncio.run(daemon.serve(services, _IDLE))

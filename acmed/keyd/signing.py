@@ -133,11 +133,12 @@ async def _signed(key: SigningKey, protected: str, payload: str) -> Answer:
 
 @contextmanager
 def _recorded(asked: _Asked, request: Request, rule: str) -> Iterator[None]:
-    """Puts on record what was signed inside, or why what was allowed was not: another host's policy may be why."""
+    """Puts on record what was signed inside, before anybody gets it, or why what was allowed was not."""
     try:
         yield
     except VarlinkError as error:
-        audit.refused(asked.peer, asked.account.name, asked.url, request, str(error.parameters.get("reason", error)))
+        reason = str(error.parameters.get("reason", error))
+        audit.unavailable(asked.peer, asked.account.name, asked.url, request, rule, reason)
         raise
     audit.signed(asked.peer, asked.account.name, asked.url, request, rule)
 

@@ -9,7 +9,9 @@ from acmed.bus import Variant
 from acmed.bus.server import Call, Handler
 from acmed.bus.xml import load
 from acmed.config import Account
+from acmed.manager import clock
 from acmed.manager.catalogue import Catalogue
+from acmed.manager.remembered import AccountState
 from acmed.manager.requests import Accounts
 
 
@@ -32,7 +34,8 @@ class AccountObject:
 
     def properties(self) -> Mapping[str, Any]:
         account: Account = self._catalogue.configuration.accounts[self._name]
-        state = self._catalogue.account(self._name)
+        state, now = self._catalogue.account(self._name), clock.now()
+        attempts = state if account.authorize else AccountState()
         return {
             "Name": self._name,
             "Directory": account.directory,
@@ -42,6 +45,10 @@ class AccountObject:
             "TermsOfService": state.terms,
             "KeySource": str(account.key or ""),
             "Authorize": [str(identifier) for identifier in account.authorize],
+            "LastError": [attempts.error_name, attempts.error_message],
+            "LastErrorTimestamp": attempts.error_time,
+            "Failures": attempts.failures,
+            "RetryAt": attempts.retry_at if attempts.is_waiting(now) else 0,
         }
 
     async def _update(self, call: Call, options: dict[str, Variant]) -> tuple[int, str]:

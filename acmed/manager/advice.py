@@ -8,9 +8,10 @@ _REACH = "see that the CA reaches this host under that name: its A and AAAA reco
 _BY_TYPE = {
     "accountDoesNotExist": "the CA does not know the account (any more): add it again with acmectl account add",
     "badCSR": "the CA takes no such CSR: look at key-type, must-staple, common-name and subject",
-    "badPublicKey": "the CA takes no such key: renew with a new key, or set another key-type",
+    "badPublicKey": "the CA takes no such key: renew with a new key, or set another key-type; for an account, take "
+    "another --key-type",
     "badRevocationReason": "give another reason; most CAs take superseded",
-    "badSignatureAlgorithm": "the CA takes no account keys of this type: roll it over to another type",
+    "badSignatureAlgorithm": "the CA takes no account keys of this type: take another --key-type",
     "caa": "a CAA record of the name or of one above it forbids this CA or this kind of validation: change it, or take "
     "another CA",
     "connection": _REACH,
@@ -34,6 +35,9 @@ _BY_TYPE = {
     "userActionRequired": "open the page that the CA names, most often new terms of service, and agree there or with "
     "--agree-tos",
 }
+# What CAs say to a key of a type that they do not take; what two of these say else is about an order.
+_BAD_KEY = ("badPublicKey", "badSignatureAlgorithm", "malformed", "unauthorized")
+_OTHER_TYPE = "roll the account over to a key of another type (acmectl account rollover --key-type)"
 # Let's Encrypt's word for a pair of account and name that has failed a thousand times in a row.
 _PAUSED = "the CA waits for a person: open that page, and let it go on"
 
@@ -44,3 +48,9 @@ def to_do(kinds: Iterable[str], detail: str) -> str:
     if "rateLimited" in kinds and "/unpause" in detail:
         texts = [_PAUSED]
     return "; ".join(dict.fromkeys(texts))
+
+
+def about_next_key(kind: str, detail: str) -> str:
+    """For the refusal of the key that was to follow an account's: its type, and what the CA said."""
+    hint = "" if kind in _BAD_KEY else to_do([kind], detail)
+    return hint or _OTHER_TYPE

@@ -30,7 +30,7 @@ def wants(status: Status, now: int) -> bool:
     """Whether a certificate's CA is to be asked now: one that expired, or that is ordered anew, is not."""
     if not status.configured or not status.installed or status.revoked or now >= status.installed.not_after:
         return False
-    if status.account not in ("", *status.configured.accounts):
+    if status.account not in ("", *status.configured.accounts) or "ca" in status.differences:
         return False
     window = status.window
     return window is None or (bool(window.cert_id) and now >= window.poll_at)

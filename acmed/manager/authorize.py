@@ -8,6 +8,7 @@ from typing import Any
 from acmed import journal
 from acmed.manager import clock, errors
 from acmed.manager.challenges import check_ours, choose, presented, rows, withdraw_left
+from acmed.manager.counting import Counts
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
 from acmed.manager.tools import Tools
@@ -32,7 +33,8 @@ async def authorize(job: Job, tools: Tools) -> int | None:
     account = tools.catalogue.configuration.accounts.get(job.record.account_name)
     if account is None:
         raise Failure(errors.NO_SUCH_ACCOUNT, f"There is no account '{job.record.account_name}' in the configuration")
-    request = Request(account, tuple(Identifier.parse(text) for text in job.record.identifiers))
+    identifiers = tuple(Identifier.parse(text) for text in job.record.identifiers)
+    request = Request(account, identifiers, Counts.AS_AUTHORIZATION)
     try:
         last = await _validated(job, tools, request)
     except Failure:
@@ -53,8 +55,8 @@ async def _validated(job: Job, tools: Tools, request: Request) -> dict[str, Any]
     permit = await tools.daemons.priv(
         "PermitAuthorize", job=job.id, account=account.name, subject=job.name, identifiers=request.listed
     )
-    listed = await begin(job, tools, request)
-    challenges = choose(listed, request.identifiers, tools.catalogue.configuration, None)
+    begun = await begin(job, tools, request)
+    challenges = choose(begun.challenges, request.identifiers, tools.catalogue.configuration, None)
     check_ours(challenges, permit["thumbprint"])
     job.report("challenge", 25, rows(challenges, "pending"))
     async with presented(job, tools, account, challenges) as presentation:

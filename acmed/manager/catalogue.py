@@ -13,7 +13,7 @@ from acmed.manager import errors, installed, outcome
 from acmed.manager.errors import Failure
 from acmed.manager.installed import Installed
 from acmed.manager.places import Places
-from acmed.manager.remembered import LOST, AccountState, CertificateState, Window
+from acmed.manager.remembered import LOST, AccountState, CertificateState, Checked, Window
 from acmed.manager.state import Store
 from acmed.manager.status import Status, issuance
 
@@ -70,15 +70,17 @@ class Catalogue:
             found = self._installed(name, files)
         except OSError as error:
             found, unreadable = None, f"Cannot read what is installed as '{name}': {error.filename}: {error.strerror}"
+        state = self._store.certificate(name)
         return Status(
             name=name,
             configured=configured,
             problem=self._problem(name),
-            state=self._store.certificate(name),
+            state=state,
             installed=found,
             unreadable=unreadable,
             files=files,
             key_stamp=_key_stamp(configured),
+            directory=self._directory_of(state.issued.account) if state.issued else "",
             hooks=self._hooks(configured),
         )
 
@@ -97,7 +99,8 @@ class Catalogue:
             not_before=answer["notBefore"],
             not_after=answer["notAfter"],
         )
-        issued = issuance(configured, fingerprint, account, _key_stamp(configured), state.csr) if configured else None
+        directory, stamp = self._directory_of(account), _key_stamp(configured)
+        issued = issuance(configured, fingerprint, account, directory, stamp, state.csr) if configured else None
         files = installed.stamps(self.directory(name))
         state = replace(outcome.issued(state), installed=found, account=account, issued=issued, files=files)
         self._store.cache_certificate(name, state)
@@ -108,6 +111,21 @@ class Catalogue:
             self._store.save_certificate(name, state)
         except OSError as error:
             raise Failure(errors.INSTALL_FAILED, f"Cannot write the state of '{name}': {error.strerror}") from error
+
+    def compared(self, name: str, fingerprint: str, replaced: bool, seen: str) -> None:
+        """Remembers what acme-privd says of the key that root provides: whether it is another one than that of the
+        certificate of that fingerprint. A file that was written anew with the same key is as it was. seen: which it
+        need not look at again.
+        """
+        status = self.status(name)
+        state = status.state
+        if status.fingerprint != fingerprint:
+            return
+        issued = state.issued
+        if issued and issued.fingerprint == fingerprint and not replaced:
+            issued = replace(issued, key_stamp=status.key_stamp)
+        other = fingerprint if replaced else ""
+        self._store.cache_certificate(name, replace(state, issued=issued, other_key=other, key_seen=seen))
 
     def lost(self, name: str) -> None:
         """Remembers that what is published cannot be put back, and is to be ordered again. Raises Failure."""
@@ -137,6 +155,10 @@ class Catalogue:
         """Remembers what the CA said about a certificate's renewal."""
         self._store.cache_certificate(name, replace(self._store.certificate(name), window=window))
 
+    def checked(self, name: str, checked: Checked) -> None:
+        """Remembers when to ask next whether a certificate was revoked."""
+        self._store.cache_certificate(name, replace(self._store.certificate(name), checked=checked))
+
     def forget(self, name: str) -> None:
         self._store.forget_certificate(name)
 
@@ -160,6 +182,11 @@ class Catalogue:
         configured = self.configuration.certificates.get(name)
         kinds = [kind for kind in installed.KINDS if kind != "privkey" or not (configured and configured.csr)]
         return {kind: str(self.directory(name) / f"{kind}.pem") for kind in kinds}
+
+    def _directory_of(self, account: str) -> str:
+        """The URL of an account's CA; "" for one that is not configured."""
+        found = self.configuration.accounts.get(account)
+        return found.directory if found else ""
 
     def _hooks(self, configured: Certificate | None) -> tuple[str, ...]:
         """The services of a certificate that have a hook."""

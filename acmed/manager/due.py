@@ -108,13 +108,19 @@ class Due:
     def next_retry(self) -> int:
         """When acmed is to try something again by itself, in microseconds since the epoch; 0 where that is not soon."""
         now = clock.now()
-        moments = [status.state.retry_at for status in self._retries() if status.state.retry_at <= now + SOON]
-        return min(moments, default=0)
+        moments = [
+            *(status.state.retry_at for status in self._retries()),
+            *(self._catalogue.account(account.name).retry_at for account in self._authorization_retries()),
+        ]
+        return min((moment for moment in moments if moment <= now + SOON), default=0)
 
     def retry(self, uid: int) -> None:
         """Begins what has waited long enough."""
         now = clock.now()
         self.start([status.name for status in self._retries() if status.state.retry_at <= now], uid)
+        for account in self._authorization_retries():
+            if self._catalogue.account(account.name).retry_at <= now:
+                self.authorize(account.name, uid)
 
     def _retries(self) -> Iterator[Status]:
         """The certificates that an attempt failed for and that are to be tried again. What should have been before this
@@ -126,6 +132,13 @@ class Due:
             if wanted and self._queue.is_free(status.name) and status.is_due(retry_at):
                 yield status
 
+    def _authorization_retries(self) -> Iterator[Account]:
+        """The accounts that the same is to be done for."""
+        for account in self._catalogue.configuration.accounts.values():
+            state = self._catalogue.account(account.name)
+            if state.failures and state.retry_at > self._since and self._lacks(account, state.retry_at):
+                yield account
+
     def _statuses(self) -> Iterator[Status]:
         return map(self._catalogue.status, sorted(self._catalogue.names))
 
@@ -133,7 +146,7 @@ class Due:
         if not account.authorize or account.uri is None:
             return False
         state = self._catalogue.account(account.name)
-        if state.error_time <= now < state.retry_at:
+        if state.is_waiting(now):
             return False
         if set(map(str, account.authorize)) <= set(state.authorized) and now < state.expires:
             return False

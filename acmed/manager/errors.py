@@ -33,8 +33,11 @@ TERMS_NOT_AGREED = _OWN + "TermsNotAgreed"
 TIMED_OUT = _OWN + "TimedOut"
 UNAVAILABLE = _OWN + "Unavailable"
 UNREACHABLE = _OWN + "Unreachable"
-UNKNOWN_TO_CA = "org.acmed1.AcmeError.accountDoesNotExist"
-ALREADY_REVOKED = "org.acmed1.AcmeError.alreadyRevoked"
+_ACME = "org.acmed1.AcmeError."
+UNKNOWN_TO_CA = _ACME + "accountDoesNotExist"
+# What a CA says to a key of a type that it does not take (RFC 8555 section 6.2).
+KEY_REFUSED = (_ACME + "badPublicKey", _ACME + "badSignatureAlgorithm")
+ALREADY_REVOKED = _ACME + "alreadyRevoked"
 
 # What a CA says is cut to this length (characters): it ends in a property and in the journal. An order has 100 names,
 # and each may have failed.
@@ -79,6 +82,10 @@ class ChainRefused(Failure):
         super().__init__(INSTALL_FAILED, message)
 
 
+class NextKeyRefused(Failure):
+    """The CA does not take the key that was to follow an account's, and the account keeps its own."""
+
+
 class DeliveryFailed(Failure):
     """The certificate is installed, and a service has not got it."""
 
@@ -92,10 +99,13 @@ def from_varlink(daemon: str, error: VarlinkError) -> Failure:
     if interface in INTERFACES and _is_declared(interface, kind, error.parameters):
         if kind == "Acme":
             return _acme(error.parameters)
+        if kind == "NextKeyRefused":
+            return _next_key_refused(error.parameters)
         name, describe = _TRANSLATIONS[kind]
         if kind == "InvalidChain":
             return ChainRefused(describe(error.parameters))
-        return Failure(name, describe(error.parameters), of_ca=kind in _OF_CA)
+        retry_after, words = _wait(error.parameters)
+        return Failure(name, describe(error.parameters) + words, retry_after, of_ca=kind in _OF_CA)
     return Failure(UNAVAILABLE, f"{daemon} failed ({error.name}); see 'journalctl -u {daemon}.service'")
 
 
@@ -155,29 +165,47 @@ _TRANSLATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
 
 def _acme(parameters: dict[str, Any]) -> Failure:
     """org.acmed.Client.Acme, whose texts come from the CA."""
-    kind, status, problems = parameters["type"], parameters["status"], parameters["subproblems"]
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,99}", kind):
-        kind = "unknown"
+    kind, status, problems = _kind(parameters), parameters["status"], parameters["subproblems"]
     message = parameters["detail"] or f"The CA refused with HTTP {status}"
     for problem in problems:
         if problem["detail"] in message:
             continue  # acme-clientd has put it together from these
         about = problem["identifier"]["value"] if problem.get("identifier") else "the order"
         message += f"; {about}: {problem['detail']} ({problem['type']})"
-    retry_after = parameters.get("retryAfter")
-    if retry_after is not None:
-        retry_after = min(max(retry_after, 0), _LONGEST_WAIT)
-        message += f"; not before {clock.text(clock.now() + retry_after * clock.SECOND)}"
+    retry_after, words = _wait(parameters)
+    message += words
     # Where no name is told, "unauthorized" is about the account, and not about what answers for a name.
     about_names = kind != "unauthorized" or parameters["final"] or problems
     kinds = [*([kind] if about_names else []), *(problem["type"] for problem in problems)]
     if hint := advice.to_do(kinds, parameters["detail"]):
         message += f". To do: {hint}"
     return Failure(
-        f"org.acmed1.AcmeError.{kind}",
+        f"{_ACME}{kind}",
         message,
         retry_after,
         of_ca=kind in ("badNonce", "rateLimited", "serverInternal") or status >= 500,
         lost=parameters["final"],
         identifiers=[problem["identifier"]["value"] for problem in problems if problem.get("identifier")],
     )
+
+
+def _next_key_refused(parameters: dict[str, Any]) -> NextKeyRefused:
+    kind, detail = _kind(parameters), parameters["detail"]
+    said = detail or f"The CA refused with HTTP {parameters['status']}"
+    message = f"{said}; the account keeps the key that it has. To do: {advice.about_next_key(kind, detail)}"
+    return NextKeyRefused(f"{_ACME}{kind}", message)
+
+
+def _kind(parameters: dict[str, Any]) -> str:
+    """The last part of the CA's type of error, as an error of D-Bus may have it."""
+    kind: str = parameters["type"]
+    return kind if re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,99}", kind) else "unknown"
+
+
+def _wait(parameters: dict[str, Any]) -> tuple[int | None, str]:
+    """The seconds that the CA asks to wait, or None, and what is said of that."""
+    asked = parameters.get("retryAfter")
+    if asked is None:
+        return None, ""
+    seconds = min(max(asked, 0), _LONGEST_WAIT)
+    return seconds, f"; not before {clock.text(clock.now() + seconds * clock.SECOND)}"

@@ -43,7 +43,7 @@ class Kind(StrEnum):
     CERTIFICATE = "certificate"
     ACCOUNT = "account"
     AUTHORIZATION = "authorization"  # of names; its own name is authorize.subject()'s
-    FOREIGN = "foreign"  # a certificate that may not be ours, by its fingerprint
+    FOREIGN = "foreign"  # a certificate that is not installed here, by its fingerprint
 
 
 _ACCOUNT_TYPES = (ACCOUNT, DEACTIVATE_ACCOUNT, ROLLOVER_KEY, UPDATE_ACCOUNT)
@@ -89,7 +89,7 @@ class Job:
             return Kind.ACCOUNT
         if self.record.type == AUTHORIZE:
             return Kind.AUTHORIZATION
-        return Kind.FOREIGN if self.record.der else Kind.CERTIFICATE
+        return Kind.FOREIGN if self.record.der and not self.record.before else Kind.CERTIFICATE
 
     @property
     def subject(self) -> Subject:

@@ -16,6 +16,7 @@ from typing import Any
 from acmed.config import Account
 from acmed.config.model import Limits, Rate
 from acmed.manager import clock, errors, jsonfile
+from acmed.manager.counting import Counts
 from acmed.manager.errors import Failure
 from acmed.names import Identifier
 from acmed.varlink.idl import parse
@@ -41,26 +42,24 @@ class Limiter:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._known: dict[str, _Events] = {}
 
-    def check(self, account: Account, identifiers: Collection[Identifier], renewal: bool) -> None:
-        """Raises Failure RateLimited where a new order would go over a limit. renewal: the CA is told what it replaces
-        (RFC 9773), so that only failures count.
-        """
+    def check(self, account: Account, identifiers: Collection[Identifier], counts: Counts) -> None:
+        """Raises Failure RateLimited where a new order would go over a limit."""
         limits, now = account.limits, int(time.time())
-        for kind, rate, subject, words in _limits(limits, identifiers, renewal):
+        for kind, rate, subject, words in _limits(limits, identifiers, counts):
             times = _within(self._events(account).get(kind, {}).get(subject, []), rate, now)
             if len(times) >= rate.count:
                 raise _limited(account, rate, words, times[-rate.count] + rate.seconds - now, now)
 
-    def ordered(self, account: Account, identifiers: Collection[Identifier], renewal: bool) -> None:
+    def ordered(self, account: Account, counts: Counts) -> None:
         """The CA has made an order."""
-        if not renewal:
+        if "orders" in counts.value:
             self._count(account, "orders", [""])
 
-    def issued(self, account: Account, identifiers: Collection[Identifier], renewal: bool) -> None:
+    def issued(self, account: Account, identifiers: Collection[Identifier], counts: Counts) -> None:
         """The CA has issued a certificate."""
-        if not renewal:
-            if account.limits.certificates:
-                self._count(account, "certificates", registered(identifiers))
+        if "certificates" in counts.value and account.limits.certificates:
+            self._count(account, "certificates", registered(identifiers))
+        if "duplicates" in counts.value:
             self._count(account, "duplicates", [exact(identifiers)])
 
     def failed(self, account: Account, identifiers: Iterable[Identifier]) -> None:
@@ -93,19 +92,19 @@ class Limiter:
         return self._known[account.name]
 
 
-def _limits(limits: Limits, identifiers: Collection[Identifier], renewal: bool) -> Iterator[tuple[str, Rate, str, str]]:
+def _limits(
+    limits: Limits, identifiers: Collection[Identifier], counts: Counts
+) -> Iterator[tuple[str, Rate, str, str]]:
     """Each limit that an order comes under: its kind, rate, subject, and what it counts, for people."""
     if limits.failures:
         for identifier in sorted(set(map(_plain, identifiers))):
             yield "failures", limits.failures, identifier, f"failed validations of {identifier}"
-    if renewal:
-        return
-    if limits.orders:
+    if limits.orders and "orders" in counts.value:
         yield "orders", limits.orders, "", "orders"
-    if limits.certificates:
+    if limits.certificates and "certificates" in counts.value:
         for domain in registered(identifiers):
             yield "certificates", limits.certificates, domain, f"certificates for {domain} and names below it"
-    if limits.duplicates:
+    if limits.duplicates and "duplicates" in counts.value:
         yield "duplicates", limits.duplicates, exact(identifiers), "certificates for exactly these names"
 
 

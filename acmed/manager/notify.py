@@ -20,6 +20,9 @@ from acmed.manager.status import Status
 _FAILED = "2f0c6f2fb1d84f5c8a6e9b7f6f0d3c51"
 _EXPIRING = "a6f5d1c0c5f04b8ea7a1d0b4c2e87d36"
 _REVOKED = "d41b3a6e0f2c4f7f9c58e1a7b93f6042"
+_FOUND_REVOKED = "5e0d7c1ab9964c1d8f3b62a07d1e94c8"
+_NOT_AUTHORIZED = "7b1e94c25d0a4a3f8e6c2b90d4f7a815"
+_AUTHORIZED = "c83f0a6de4b14b0f9a27d15e7c60b3f2"
 
 _TIMEOUT = 120.0  # seconds: a mail, or a hook
 
@@ -53,7 +56,7 @@ class Notifier:
             job.record.type,
             job.name,
             failure,
-            f"; the next attempt is at {clock.text(retry)}" if retry else "",
+            _next_attempt(retry),
             message_id=_FAILED,
             result=failure.result,
             error=failure.name,
@@ -64,7 +67,39 @@ class Notifier:
         self._tree.emit(objectpaths.MANAGER, "CertificateFailed", *body)
         if job.record.type != REVOKE and not now - DAY < state.told.failed <= now:
             self._remember(status, replace(state.told, failed=now))
-            self._notify(job.id, job.name, "failed", f"{failure.name}: {failure.message}")
+            self._notify(job.id, "certificate", job.name, "failed", f"{failure.name}: {failure.message}")
+
+    def authorization_failed(self, job: Job, failure: Failure) -> None:
+        """The names that an account is to have validated could not be; its state says so already. [notify] hears of it
+        as of certificates.
+        """
+        name, now = job.record.account_name, clock.now()
+        state = self._catalogue.account(name)
+        retry = state.retry_at if state.is_waiting(now) else 0
+        names = ", ".join(job.record.identifiers)
+        journal.error(
+            "%s of %s: %s%s",
+            job.record.type,
+            names,
+            failure,
+            _next_attempt(retry),
+            message_id=_NOT_AUTHORIZED,
+            result=failure.result,
+            error=failure.name,
+            failures=state.failures,
+        )
+        body = (name, objectpaths.account(name), failure.name, failure.message, retry)
+        self._tree.emit(objectpaths.MANAGER, "AuthorizationFailed", *body)
+        if not now - DAY < state.told <= now:
+            self._catalogue.save_account(name, replace(state, told=now))
+            self._notify(job.id, "account", name, "authorize-failed", f"{names}: {failure.name}: {failure.message}")
+
+    def authorized_again(self, job: Job, told: bool) -> None:
+        """They are valid after failures. told: of which [notify] has heard."""
+        names = ", ".join(job.record.identifiers)
+        journal.notice("%s: validated at last", names, message_id=_AUTHORIZED)
+        if told:
+            self._notify(job.id, "account", job.record.account_name, "authorized", names)
 
     def look(self, status: Status, now: int) -> None:
         """Tells, once, of a certificate that should have been renewed by now, or that its CA wants replaced at once."""
@@ -87,10 +122,14 @@ class Notifier:
             )
             self._tell(status, told, "expiring", message, _EXPIRING)
 
+    def found_revoked(self, status: Status, message: str) -> None:
+        """Tells of a certificate that its CA has revoked by itself."""
+        self._tell(status, replace(status.state.told, revoked=status.fingerprint), "revoked", message, _FOUND_REVOKED)
+
     def _tell(self, status: Status, told: Told, event: str, message: str, message_id: str) -> None:
         self._remember(status, told)
         journal.warning("%s", message, message_id=message_id, certificate=status.name)
-        self._notify(0, status.name, event, message)
+        self._notify(0, "certificate", status.name, event, message)
 
     def _remember(self, status: Status, told: Told) -> None:
         try:
@@ -98,18 +137,22 @@ class Notifier:
         except Failure as failure:
             journal.error("%s", failure.message)
 
-    def _notify(self, job: int, name: str, event: str, message: str) -> None:
+    def _notify(self, job: int, kind: str, name: str, event: str, message: str) -> None:
+        """kind: certificate or account."""
         notify = self._catalogue.configuration.notify
         if notify.hook is None and notify.mail is None:
             return
-        task = asyncio.get_running_loop().create_task(self._call(job, name, event, message))
+        task = asyncio.get_running_loop().create_task(self._call(job, kind, name, event, message))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _call(self, job: int, name: str, event: str, message: str) -> None:
+    async def _call(self, job: int, kind: str, name: str, event: str, message: str) -> None:
+        about = {"certificate": None, "account": None} | {kind: name}
         try:
-            await self._daemons.priv(
-                "Notify", timeout=_TIMEOUT, job=job, certificate=name, event=event, message=message
-            )
+            await self._daemons.priv("Notify", timeout=_TIMEOUT, job=job, **about, event=event, message=message)
         except Failure as failure:
-            journal.error("Nobody was told of %s, as [notify] says: %s", name, failure.message, certificate=name)
+            journal.error("Nobody was told of %s, as [notify] says: %s", name, failure.message, **{kind: name})
+
+
+def _next_attempt(retry_at: int) -> str:
+    return f"; the next attempt is at {clock.text(retry_at)}" if retry_at else ""

@@ -12,7 +12,7 @@ from acmed.bus import errors as bus_errors
 from acmed.config import Account
 from acmed.config.certificates import MAX_NAMES
 from acmed.config.identifiers import covered
-from acmed.config.model import DIRECTORIES, ChallengeType, ExternalBinding, KeyType, origin
+from acmed.config.model import DIRECTORIES, AccountKeyType, ChallengeType, ExternalBinding, KeyType, origin
 from acmed.manager import errors
 from acmed.manager.errors import Failure
 from acmed.manager.state import AccountRequest
@@ -68,6 +68,14 @@ def key_type(text: str) -> KeyType:
         raise invalid(f"There is no key type '{text}'; the known ones are {_listed(KeyType)}") from None
 
 
+def account_key_type(text: str) -> AccountKeyType:
+    try:
+        return AccountKeyType(text)
+    except ValueError:
+        message = f"There is no type '{text}' of an account's key; the known ones are {_listed(AccountKeyType)}"
+        raise invalid(message) from None
+
+
 def challenge(text: str) -> ChallengeType:
     try:
         return ChallengeType(text)
@@ -117,7 +125,7 @@ def account_request(values: Mapping[str, Any], known: Account | None) -> Account
     return AccountRequest(
         directory,
         contacts(values.get("contact", known.contact if known else ())),
-        "" if is_there else key_type(values.get("key-type", KeyType.ECDSA_P256)).value,
+        "" if is_there else account_key_type(values.get("key-type", AccountKeyType.ECDSA_P256)).value,
         pem,
         agreed=values.get("agree-tos", False),
         new=known is None,

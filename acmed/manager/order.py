@@ -8,6 +8,7 @@ from acmed import journal
 from acmed.config import Account, Certificate
 from acmed.manager import errors, failover
 from acmed.manager.challenges import check_ours, choose, presented, rows, withdraw_left
+from acmed.manager.counting import Counts, without_replaces
 from acmed.manager.delivery import deliver
 from acmed.manager.errors import ChainRefused, Failure
 from acmed.manager.jobs import Job
@@ -81,25 +82,29 @@ class _Attempt:
     async def _obtain(self, preflight: Preflight) -> None:
         job, tools = self._job, self._tools
         material = await self._material()
+        account = self._account
+        identifiers = tuple(Identifier(**identifier) for identifier in material["identifiers"])
         request = Request(
-            self._account,
-            tuple(Identifier(**identifier) for identifier in material["identifiers"]),
+            account,
+            identifiers,
+            without_replaces(tools.catalogue, job.name, account, identifiers),
             csr=material["csr"],
             profile=material["profile"],
             not_after=material["notAfter"],
             replaces=material["replaces"],
             preferred_chain=material["preferredChain"],
         )
-        listed = await begin(job, tools, request)
-        challenges = choose(listed, request.identifiers, tools.catalogue.configuration, self._certificate)
+        begun = await begin(job, tools, request, preflight.passed)
+        challenges = choose(begun.challenges, request.identifiers, tools.catalogue.configuration, self._certificate)
         check_ours(challenges, material["thumbprint"])
         job.report("challenge", 25, rows(challenges, "pending"))
+        if begun.resumed:
+            await preflight.passed_for(challenges)
         # What is presented is put away while the CA issues and the certificate is installed.
-        ready = preflight.passed(challenges)
-        async with presented(job, tools, self._account, challenges, ready) as presentation:
+        async with presented(job, tools, account, challenges) as presentation:
             last = await complete(job, tools, request, challenges, presentation, self._unfinished)
             job.commit()
-            await self._install(material, request, last["chain"])
+            await self._install(material, request, begun.counts, last["chain"])
         await drop_order(tools.daemons, job.id, job.name)
 
     async def _material(self) -> dict[str, Any]:
@@ -115,7 +120,7 @@ class _Attempt:
             job.keep(new_key=False)  # it has one; begun again, it is to go on with that
         return material
 
-    async def _install(self, material: dict[str, Any], request: Request, chain: str | None) -> None:
+    async def _install(self, material: dict[str, Any], request: Request, counts: Counts, chain: str | None) -> None:
         job, tools = self._job, self._tools
         if chain is None:
             raise Failure(errors.UNAVAILABLE, "acme-clientd ended the order without a certificate")
@@ -125,6 +130,7 @@ class _Attempt:
                 "Install", job=job.id, certificate=job.name, request=material["request"], chain=chain
             )
         except ChainRefused:
+            tools.limiter.issued(self._account, request.identifiers, counts)
             await drop_order(tools.daemons, job.id, job.name)  # it would give the same chain at each attempt
             raise
         names = [identifier.value for identifier in request.identifiers]
@@ -132,7 +138,7 @@ class _Attempt:
             tools.catalogue.installed(job.name, installed, names, self._account.name)
         except OSError as error:
             raise Failure(errors.INSTALL_FAILED, f"Cannot read what was installed: {error.strerror}") from error
-        tools.limiter.issued(self._account, request.identifiers, request.is_renewal)
+        tools.limiter.issued(self._account, request.identifiers, counts)
         journal.notice(
             "%s is installed, serial number %s, issued by %s",
             job.name,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from acmed.manager import renewal
+from acmed.manager.clock import SECOND
 from acmed.manager.errors import RATE_LIMITED, DeliveryFailed, Failure
 from acmed.manager.jobs import ORDER, RENEW
 from acmed.manager.remembered import AccountState, CertificateState
@@ -26,18 +27,30 @@ def after(state: CertificateState, kind: str, failure: Failure | None, now: int)
     if failure is None:
         return state
     if ordered and not got_one:
-        return _failed(state, failure, now)
+        limited_until = now + failure.retry_after * SECOND if failure.retry_after else 0
+        return replace(_failed(state, failure, now), limited_until=limited_until)
     return replace(state, error_name=failure.name, error_message=failure.message, error_time=now)
 
 
 def issued(state: CertificateState) -> CertificateState:
     """The state of a certificate that the CA has issued anew: whatever failed before is over."""
-    return replace(_cleared(state), replace=False, told=replace(state.told, failed=0))
+    return replace(_cleared(state), replace=False, limited_until=0, told=replace(state.told, failed=0))
+
+
+def revoked(state: CertificateState, fingerprint: str, wanted: bool, now: int) -> CertificateState:
+    """The state of a certificate that is revoked. wanted: another one is to be ordered.
+
+    That waits for no pause which acmed made after failures: they begin anew. For what the CA asked for it does wait.
+    """
+    state = replace(state, revoked=fingerprint, replace=wanted, told=replace(state.told, failed=0))
+    if state.error_time <= now < state.limited_until:
+        return replace(state, failures=1, retry_at=state.limited_until)
+    return replace(_cleared(state), limited_until=0)
 
 
 def after_authorization(state: AccountState, failure: Failure | None, now: int) -> AccountState:
     """The state of an account after a job that authorized names without a certificate."""
-    return _failed(state, failure, now) if failure else _cleared(state)
+    return _failed(state, failure, now) if failure else replace(_cleared(state), told=0)
 
 
 def _cleared(state: _State) -> _State:

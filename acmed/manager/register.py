@@ -4,7 +4,7 @@
 from dataclasses import replace
 from typing import Any
 
-from acmed import journal
+from acmed import journal, paths
 from acmed.bus import errors as bus_errors
 from acmed.manager import errors
 from acmed.manager.errors import Failure
@@ -16,8 +16,8 @@ _TIMEOUT = 300.0  # seconds
 
 
 async def register(job: Job, tools: Tools) -> None:
-    """Makes the account's key, where it is not there, and has the CA know it. Raises Failure; TermsNotAgreed leaves no
-    account where there was none.
+    """Makes the account's key, where it is not there, and has the CA know it. Raises Failure; TermsNotAgreed, and the
+    refusal of a key that was made, leave no account where there was none.
     """
     wanted = job.record.account
     if wanted is None:
@@ -39,7 +39,7 @@ async def register(job: Job, tools: Tools) -> None:
         if not wanted.agreed:
             await _refuse_terms(job, tools, wanted)
         job.report("account", 40)
-        answer = await tools.daemons.client("Register", timeout=_TIMEOUT, job=job.id, account=job.name)
+        answer = await _ask(job, tools, wanted)
     job.commit()
     job.report("account", 80)
     await tools.daemons.priv("SetAccountUri", job=job.id, account=job.name, uri=answer["uri"])
@@ -48,6 +48,30 @@ async def register(job: Job, tools: Tools) -> None:
     tools.catalogue.save_account(job.name, replace(known, status=status, terms=terms or known.terms))
     tools.catalogue.reload()
     journal.notice("Account %s is %s, %s", job.name, status, answer["uri"])
+
+
+async def _ask(job: Job, tools: Tools, wanted: AccountRequest) -> dict[str, Any]:
+    """The account that the CA has made. A key that it does not take would be in the way of one of another type."""
+    try:
+        return await tools.daemons.client("Register", timeout=_TIMEOUT, job=job.id, account=job.name)
+    except Failure as failure:
+        if not wanted.key_type or failure.name not in errors.KEY_REFUSED:
+            raise
+        if await _take_back(job, tools, wanted):
+            raise
+        kept = paths.ACCOUNT_CREDENTIALS / job.name
+        message = f"{failure.message}. The key that account '{job.name}' had before is kept; move {kept} away first"
+        raise Failure(failure.name, message, failure.retry_after, of_ca=failure.of_ca) from failure
+
+
+async def _take_back(job: Job, tools: Tools, wanted: AccountRequest) -> bool:
+    """Puts an account that is new, and that the CA does not know, into the archive; whether it was one."""
+    account = tools.catalogue.configuration.accounts.get(job.name)
+    if not wanted.new or account is None or account.uri is not None:
+        return False
+    await tools.daemons.priv("RetireAccount", job=job.id, account=job.name)
+    tools.catalogue.reload()
+    return True
 
 
 async def _find(job: Job, tools: Tools) -> dict[str, Any] | None:
@@ -70,10 +94,7 @@ async def _refuse_terms(job: Job, tools: Tools, wanted: AccountRequest) -> None:
     terms = directory["termsOfService"]
     if terms is None and wanted.key_type:
         return
-    account = tools.catalogue.configuration.accounts.get(job.name)
-    if wanted.new and account and account.uri is None:
-        await tools.daemons.priv("RetireAccount", job=job.id, account=job.name)
-        tools.catalogue.reload()
+    await _take_back(job, tools, wanted)
     message = f"The CA has terms of service, to which you are to agree (agree-tos): {terms}"
     if not wanted.key_type:
         makes = f"if you agree to its terms of service (agree-tos): {terms}" if terms else "where agree-tos is given"

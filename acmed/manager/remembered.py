@@ -15,15 +15,16 @@ interface org.acmed.Remembered
 type Installed (stamp: string, fingerprint: string, serial_number: string, issuer: string,
   identifiers: []string, not_before: int, not_after: int)
 type Issuance (fingerprint: string, account: string, key_type: string, profile: string, must_staple: bool,
-  common_name: string, key_stamp: string, csr: string, key_usage: string, hash: string)
+  common_name: string, key_stamp: string, csr: string, key_usage: string, hash: string, directory: string)
 type Window (fingerprint: string, cert_id: string, start: int, end: int, explanation: string, poll_at: int)
+type Checked (fingerprint: string, ask_at: int)
 type Told (failed: int, expiring: string, revoked: string)
 type Certificate (failures: int, error_name: string, error_message: string, error_time: int, retry_at: int,
   revoked: string, delivered: [string]string, delivery_errors: [string]string, installed: ?Installed, account: string,
-  replace: bool, issued: ?Issuance, window: ?Window, files: string, csr: string, told: Told, unfinished: string,
-  unfinished_since: int)
+  replace: bool, issued: ?Issuance, window: ?Window, checked: ?Checked, files: string, csr: string, told: Told,
+  unfinished: string, unfinished_since: int, limited_until: int, other_key: string, key_seen: string)
 type Account (status: string, terms: string, issuers: []string, issuers_time: int, authorized: []string, expires: int,
-  failures: int, error_name: string, error_message: string, error_time: int, retry_at: int)
+  failures: int, error_name: string, error_message: string, error_time: int, retry_at: int, told: int)
 """
 )
 
@@ -35,8 +36,8 @@ LOST = "lost"
 class Issuance:
     """What the certificate of that fingerprint was ordered as. key_type: "" where the key is not acmed's. profile,
     common_name: "" for none. key_stamp: of the key that root provides. csr: SHA-256 (hexadecimal) of the one that came
-    from elsewhere. key_usage: words with commas between them. Those with a default were what that says before acmed
-    could do otherwise.
+    from elsewhere. key_usage: words with commas between them. directory: the CA's, "" where that is not known. Those
+    with a default were what that says before acmed could do otherwise.
     """
 
     fingerprint: str
@@ -49,6 +50,7 @@ class Issuance:
     csr: str
     key_usage: str = ""
     hash: str = "sha256"
+    directory: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,18 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """When to ask next whether the certificate of that fingerprint was revoked; 0 where it names nobody to ask."""
+
+    fingerprint: str
+    ask_at: int
+
+
+@dataclass(frozen=True)
 class Told:
     """What [notify] was told. failed: when it last heard of failures that go on; 0 for none. expiring, revoked: of
-    which certificate (fingerprint) it heard that it is in danger, and that the CA wants it replaced at once.
+    which certificate (fingerprint) it heard that it is in danger, and that the CA has revoked it, or wants
+    it replaced at once.
     """
 
     failed: int = 0
@@ -79,13 +90,15 @@ class Told:
 @dataclass(frozen=True)
 class CertificateState:
     """Of one certificate. failures: attempts that failed in a row; retry_at: when the timer may try again.
+    limited_until: what of that the CA has asked for, or a limit of acmed's own; 0 for nothing.
 
     revoked: the fingerprint that was revoked; replace: the timer is to order another one. delivered: what each service
     last got (Status.deliveries); a service that has not got what is installed is owed it, however that came about.
     installed: what was read from cert.pem. account: the one that got it, as far as there is no issued. files: the stamp
     of all published files, as acmed knows them to be right, "" where it does not, LOST where they are to be ordered
     again. csr: SHA-256 (hexadecimal) of the CSR that was given last. unfinished: the account whose CA was asked to
-    issue and has not said yet how that ended.
+    issue and has not said yet how that ended. other_key: the certificate (fingerprint) for which acme-privd has found
+    another key in key-file than its own; key_seen: what it has called the two that it has held against each other.
     """
 
     failures: int = 0
@@ -101,18 +114,22 @@ class CertificateState:
     replace: bool = False
     issued: Issuance | None = None
     window: Window | None = None
+    checked: Checked | None = None
     files: str = ""
     csr: str = ""
     told: Told = Told()
     unfinished: str = ""
     unfinished_since: int = 0
+    limited_until: int = 0
+    other_key: str = ""
+    key_seen: str = ""
 
 
 @dataclass(frozen=True)
 class AccountState:
     """Of one account. status, terms (the URL of the CA's terms of service): as the CA said last. issuers: its names in
     DNS, as of issuers_time. authorized: what was validated last without a certificate, until expires. failures, error_…
-    and retry_at: of attempts to do so, as in CertificateState.
+    and retry_at: of attempts to do so, as in CertificateState. told: when [notify] last heard of them; 0 for never.
     """
 
     status: str = ""
@@ -126,21 +143,28 @@ class AccountState:
     error_message: str = ""
     error_time: int = 0
     retry_at: int = 0
+    told: int = 0
+
+    def is_waiting(self, now: int) -> bool:
+        """Whether the next attempt is to wait after a failure. A clock that was set back does not make it longer."""
+        return self.error_time <= now < self.retry_at
 
 
 def certificate(data: dict[str, Any]) -> CertificateState:
     """From JSON. Raises TypeMismatch or ValueError."""
     data = _completed(data, CertificateState())
     if isinstance(data["issued"], dict):
-        data["issued"] = {"key_usage": Issuance.key_usage, "hash": Issuance.hash} | data["issued"]
+        later = {"key_usage": Issuance.key_usage, "hash": Issuance.hash, "directory": Issuance.directory}
+        data["issued"] = later | data["issued"]
     _SCHEMA.check(data, _SCHEMA.types["Certificate"])
-    installed, issued, window = (data.pop(key) for key in ("installed", "issued", "window"))
+    installed, issued, window, checked = (data.pop(key) for key in ("installed", "issued", "window", "checked"))
     told = Told(**data.pop("told"))
     return CertificateState(
         **data,
         installed=Installed(**installed | {"identifiers": tuple(installed["identifiers"])}) if installed else None,
         issued=Issuance(**issued) if issued else None,
         window=Window(**window) if window else None,
+        checked=Checked(**checked) if checked else None,
         told=told,
     )
 

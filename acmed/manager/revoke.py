@@ -3,15 +3,14 @@
 
 import base64
 import hashlib
-from dataclasses import replace
 
 from acmed import journal
-from acmed.manager import errors
+from acmed.manager import clock, errors, outcome
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
-from acmed.manager.status import why_no_new_key
+from acmed.manager.status import Status, why_no_new_key
 from acmed.manager.tools import Tools
-from acmed.reasons import REASONS
+from acmed.reasons import PUBLISHED, REASONS
 
 _TIMEOUT = 300.0  # seconds
 _BAD_NONCE = "org.acmed1.AcmeError.badNonce"
@@ -19,14 +18,17 @@ _ATTEMPTS = 10
 
 
 async def revoke(job: Job, tools: Tools) -> None:
-    """Revokes what is installed. Its key is put where it is never used again, and the certificate is due where it is to
-    be replaced. Raises Failure.
+    """Revokes what is installed, unless its CA did so by itself. Its key is put where it is never used again, and the
+    certificate is due where it is to be replaced. Raises Failure.
     """
     job.report("revoke", 10)
     fingerprint = job.record.before
     if not (job.resumed and tools.catalogue.status(job.name).state.revoked == fingerprint):
-        sign = _by_its_key if job.record.certificate_key else _by_account
-        fingerprint = await sign(job, tools)
+        if job.record.found:
+            job.commit()
+        else:
+            sign = _by_its_key if job.record.certificate_key else _by_account
+            fingerprint = await sign(job, tools)
         _remember(job, tools, fingerprint)
     job.report("revoke", 80)
     try:
@@ -37,23 +39,30 @@ async def revoke(job: Job, tools: Tools) -> None:
 
 
 async def revoke_other(job: Job, tools: Tools) -> None:
-    """Revokes a certificate that may not be ours. Raises Failure."""
+    """Revokes a certificate that is not installed here. Raises Failure."""
     job.report("revoke", 10)
-    account, der, reason = job.record.account_name, job.record.der, job.record.reason
-    await tools.daemons.priv("PermitRevokeOther", job=job.id, account=account, der=der, reason=reason)
-    job.commit()
-    job.report("revoke", 40)
-    await _send(job, tools, account, der)
-    journal.notice("The certificate %s is revoked (%s)", job.name, REASONS[reason], fingerprint=job.name)
+    await _by_any_account(job, tools)
+    journal.notice("The certificate %s is revoked (%s)", job.name, REASONS[job.record.reason], fingerprint=job.name)
 
 
 async def _by_account(job: Job, tools: Tools) -> str:
     """The fingerprint of what was revoked."""
+    if job.record.der:  # a caller gave the certificate, and not its name
+        await _by_any_account(job, tools)
+        return job.record.before
     permit = await tools.daemons.priv("PermitRevoke", job=job.id, certificate=job.name, reason=job.record.reason)
     job.commit()
     job.report("revoke", 40)
     await _send(job, tools, permit["account"], permit["der"])
     return hashlib.sha256(base64.b64decode(permit["der"])).hexdigest()
+
+
+async def _by_any_account(job: Job, tools: Tools) -> None:
+    account, der, reason = job.record.account_name, job.record.der, job.record.reason
+    await tools.daemons.priv("PermitRevokeOther", job=job.id, account=account, der=der, reason=reason)
+    job.commit()
+    job.report("revoke", 40)
+    await _send(job, tools, account, der)
 
 
 async def _send(job: Job, tools: Tools, account: str, der: str) -> None:
@@ -75,7 +84,7 @@ async def _send(job: Job, tools: Tools, account: str, der: str) -> None:
 async def _by_its_key(job: Job, tools: Tools) -> str:
     """Signed by acme-privd, which has the certificate's key. A signature is for one nonce, which the CA may refuse."""
     status = tools.catalogue.status(job.name)
-    account = status.account or (status.configured.account if status.configured else "")
+    account = _of_its_ca(status, tools)
     job.commit()
     for left in reversed(range(_ATTEMPTS)):
         nonce = await tools.daemons.client("RevocationNonce", timeout=_TIMEOUT, job=job.id, account=account)
@@ -95,12 +104,32 @@ async def _by_its_key(job: Job, tools: Tools) -> str:
     return status.fingerprint
 
 
+def _of_its_ca(status: Status, tools: Tools) -> str:
+    """The account whose table says how the CA is reached: the one that got it or, where that is gone, another one that
+    is there.
+    """
+    accounts, issued = tools.catalogue.configuration.accounts, status.state.issued
+    account = status.account or (status.configured.account if status.configured else "")
+    if account in accounts or not issued or issued.fingerprint != status.fingerprint or not issued.directory:
+        return account
+    return next((name for name in sorted(accounts) if accounts[name].directory == issued.directory), account)
+
+
 def _remember(job: Job, tools: Tools, fingerprint: str) -> None:
-    status = tools.catalogue.status(job.name)
+    """Tells, too, where it is not replaced at once."""
+    status, now = tools.catalogue.status(job.name), clock.now()
     why_not = why_no_new_key(status.configured) if status.configured and job.record.replace else ""
     wanted = job.record.replace and not why_not
-    tools.catalogue.save(job.name, replace(status.state, revoked=fingerprint, replace=wanted))
-    journal.notice("%s is revoked (%s)", job.name, REASONS[job.record.reason], fingerprint=fingerprint)
-    if why_not:
-        journal.notice("%s is not replaced: %s", job.name, why_not)
-        job.remark(f"it is not replaced: {why_not}")
+    state = outcome.revoked(status.state, fingerprint, wanted, now)
+    tools.catalogue.save(job.name, state)
+    journal.notice("%s is revoked (%s)", job.name, PUBLISHED[job.record.reason], fingerprint=fingerprint)
+    if wanted and state.retry_at:
+        remark = f"not replaced before {clock.text(state.retry_at)}: {state.error_message}"
+    elif wanted and status.problem:
+        remark = f"not replaced as long as its configuration is broken: {status.problem}"
+    elif why_not:
+        remark = f"not replaced: {why_not}"
+    else:
+        return
+    journal.notice("%s is %s", job.name, remark)
+    job.remark(f"it is {remark}")

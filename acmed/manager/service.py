@@ -31,6 +31,7 @@ from acmed.manager.places import Places
 from acmed.manager.register import register
 from acmed.manager.requests import Accounts, Certificates, Desk, Orders, Revocations
 from acmed.manager.restore import restore
+from acmed.manager.revocationcheck import RevocationCheck
 from acmed.manager.revoke import revoke, revoke_other
 from acmed.manager.rollover import rollover
 from acmed.manager.state import Store
@@ -54,7 +55,8 @@ class Service:
         self._due = Due(self._tools, self.queue, self._notifier)
         self._leftovers = Leftovers(self._tools, store)
         self._desk = Desk(Authority(bus, trusted), self._tools, self.queue)
-        self._on_certificates = Certificates(self._desk, self._due)
+        self._revocation_check = RevocationCheck(self._tools, self.queue, self._notifier)
+        self._on_certificates = Certificates(self._desk, self._due, self._revocation_check)
         self._on_accounts = Accounts(self._desk)
         self._revocations = Revocations(self._desk)
         self._certificates: set[str] = set()
@@ -70,7 +72,8 @@ class Service:
     @property
     def busy(self) -> bool:
         """Whether somebody waits for something."""
-        return self.tree.busy or bool(self.queue.jobs) or self._notifier.busy or self._leftovers.busy
+        own = self._notifier.busy or self._leftovers.busy or self._revocation_check.busy
+        return self.tree.busy or bool(self.queue.jobs) or own
 
     def resume(self) -> None:
         """Goes on where a run that was killed ended."""
@@ -94,6 +97,7 @@ class Service:
     async def drain(self) -> None:
         """Waits until everybody was answered, and told."""
         await self._leftovers.stop()
+        await self._revocation_check.stop()
         await self.tree.drain()
         await self._notifier.drain()
 
@@ -130,16 +134,24 @@ class Service:
         if failure is None:
             journal.info("%s of %s: %s", job.record.type, job.name, result, result=result)
         is_ours = job.kind is Kind.CERTIFICATE and job.name in self.catalogue.names
-        if failure and not is_ours:  # else the notifier tells it
+        is_scheduled = job.kind is Kind.AUTHORIZATION and self._due.is_scheduled(job)
+        if failure and not is_ours and not is_scheduled:  # else the notifier tells it
             journal.error("%s of %s: %s", job.record.type, job.name, failure, result=result)
         if result == "canceled":
             return
         if is_ours:
             self._certificate_ended(job, failure)
-        elif job.kind is Kind.AUTHORIZATION and self._due.is_scheduled(job):
-            state = self.catalogue.account(job.record.account_name)
-            state = outcome.after_authorization(state, failure, clock.now())
-            self.catalogue.save_account(job.record.account_name, state)
+        elif is_scheduled:
+            self._authorization_ended(job, failure)
+
+    def _authorization_ended(self, job: Job, failure: Failure | None) -> None:
+        before = self.catalogue.account(job.record.account_name)
+        state = outcome.after_authorization(before, failure, clock.now())
+        self.catalogue.save_account(job.record.account_name, state)
+        if failure:
+            self._notifier.authorization_failed(job, failure)
+        elif before.failures:
+            self._notifier.authorized_again(job, told=bool(before.told))
 
     def _certificate_ended(self, job: Job, failure: Failure | None) -> None:
         state = outcome.after(self.catalogue.status(job.name).state, job.record.type, failure, clock.now())

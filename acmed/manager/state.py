@@ -20,8 +20,9 @@ type Presented (type: string, identifier: string, how: string, value: string, ac
   name: string)
 type Owed (presented: []Presented, since: int, failures: int, tried: int, retry_at: int)
 type Job (id: int, type: string, name: string, uid: int, started: int, new_key: bool, reason: int, before: string,
-  presented: []Presented, account: ?AccountRequest, account_name: string, identifiers: []string, created: string,
-  contact: []string, key_type: string, der: string, replace: bool, certificate_key: bool, changed: bool)
+  presented: []Presented, account: ?AccountRequest, account_name: string, identifiers: []string,
+  contact: []string, key_type: string, der: string, replace: bool, certificate_key: bool, changed: bool,
+  found: bool)
 """
 )
 
@@ -79,11 +80,11 @@ class Owed:
 class JobRecord:
     """An unfinished job. name: what it is about (jobs.Kind). uid: who asked for it.
 
-    before: the fingerprint of what was installed when it began. presented: what may still be there for it. created: the
-    account that has an order for it at its CA. account: of a new one. account_name: who is to authorize identifiers, or
-    to revoke a certificate that is not ours (der: base64). contact, key_type: what an account's are to become.
-    replace: what is revoked is to be ordered again. certificate_key: a revocation is signed by the certificate's own
-    key. changed: the CA has the account's next key.
+    before: the fingerprint of what was installed when it began. presented: what may still be there for it. account: of
+    a new one. account_name: who is to authorize identifiers, or to revoke a certificate that a caller gave (der:
+    base64). contact, key_type: what an account's are to become. replace: what is revoked is to be ordered again.
+    certificate_key: a revocation is signed by the certificate's own key. changed: the CA has the account's next key.
+    found: the CA has revoked it already (reason: as it says).
     """
 
     id: int
@@ -98,13 +99,13 @@ class JobRecord:
     account: AccountRequest | None = None
     account_name: str = ""
     identifiers: tuple[str, ...] = ()
-    created: str = ""
     contact: tuple[str, ...] = ()
     key_type: str = ""
     der: str = ""
     replace: bool = False
     certificate_key: bool = False
     changed: bool = False
+    found: bool = False
 
 
 # What is not in every record, as JSON has it.
@@ -212,6 +213,7 @@ def _job(data: dict[str, Any]) -> JobRecord:
     if not isinstance(data, dict):
         raise ValueError("it is not an object")
     data = _LATER | data
+    data.pop("created", None)  # of an older acmed
     _SCHEMA.check(data, _SCHEMA.types["Job"])
     account = data.pop("account", None)
     if account:

@@ -28,7 +28,8 @@ class Work(StrEnum):
 class Status:
     """configured is None where the certificate's file is broken; problem says why. unreadable: what is installed is out
     of reach (why), so that nothing is known about it. files: the stamp of the published files; key_stamp: of the key
-    that root provides. Both are "" where they are not known. hooks: the services that have one.
+    that root provides. directory: as configured now, of the account that got what is installed. Each is "" where it is
+    not known. hooks: the services that have one.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Status:
     unreadable: str = ""
     files: str = ""
     key_stamp: str = ""
+    directory: str = ""
     hooks: tuple[str, ...] = ()
 
     @property
@@ -112,8 +114,9 @@ class Status:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What is configured otherwise than what is installed was ordered; each is a key of acmed.toml(5). What is not
-        known is no difference: what an older acmed, or another program, has installed is not ordered again for it.
+        """What is configured otherwise than what is installed was ordered; each is a key of acmed.toml(5), or ca for
+        the directory of its account. What is not known is no difference: what an older acmed, or another program, has
+        installed is not ordered again for it.
         """
         return tuple(self._differences())
 
@@ -200,9 +203,13 @@ class Status:
             yield "names"
         if self.account not in ("", *configured.accounts):
             yield "account"
+        if self._has_other_key:
+            yield "key-file"
         if not issued or issued.fingerprint != installed.fingerprint:
             return
-        wanted = issuance(configured, installed.fingerprint, issued.account, self.key_stamp, self.state.csr)
+        wanted = issuance(
+            configured, installed.fingerprint, issued.account, self.directory, self.key_stamp, self.state.csr
+        )
         for word, one, other in (
             ("key-type", issued.key_type, wanted.key_type),
             ("profile", issued.profile, wanted.profile),
@@ -214,9 +221,20 @@ class Status:
         ):
             if one != other:
                 yield word
-        # A key that acmed cannot look at, and one of which it did not know before, are as they were.
-        if issued.key_stamp and wanted.key_stamp and issued.key_stamp != wanted.key_stamp:
-            yield "key-file"
+        if issued.directory and wanted.directory and issued.directory != wanted.directory:
+            yield "ca"
+
+    @property
+    def _has_other_key(self) -> bool:
+        """Whether root has put another key into key-file: acme-privd has found that, or the file is another one. Where
+        acmed may not look at that, or did not know it before, it is as it was until acme-privd says otherwise.
+        """
+        if not self.configured or not self.configured.key_file or not self.installed:
+            return False
+        issued = self.state.issued
+        known = issued.key_stamp if issued and issued.fingerprint == self.fingerprint else ""
+        is_other_file = bool(known and self.key_stamp) and known != self.key_stamp
+        return is_other_file or self.state.other_key == self.fingerprint
 
 
 def _own_files(configured: Certificate) -> str:
@@ -235,7 +253,9 @@ def why_no_new_key(configured: Certificate) -> str:
     return ""
 
 
-def issuance(configured: Certificate, fingerprint: str, account: str, key_stamp: str, csr: str) -> Issuance:
+def issuance(
+    configured: Certificate, fingerprint: str, account: str, directory: str, key_stamp: str, csr: str
+) -> Issuance:
     """What a certificate that is ordered now is ordered as."""
     own_key = not why_no_new_key(configured)
     return Issuance(
@@ -249,4 +269,5 @@ def issuance(configured: Certificate, fingerprint: str, account: str, key_stamp:
         csr=csr if configured.csr else "",
         key_usage=",".join(configured.key_usage),
         hash=configured.hash.value,
+        directory=directory,
     )

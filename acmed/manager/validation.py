@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """An order at a CA, from newOrder to its end: what a certificate and names without one have in common."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from acmed import journal
 from acmed.config import Account
 from acmed.manager import errors
 from acmed.manager.challenges import Challenge, Presentation, rows
+from acmed.manager.counting import Counts
 from acmed.manager.daemons import Daemons
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
@@ -27,11 +28,13 @@ _STEPS = ("challenge", "finalize", "download")
 @dataclass(frozen=True)
 class Request:
     """What is ordered. csr (base64 DER) is None where names are authorized without a certificate, and so is the rest:
-    profile, not_after (RFC 3339), replaces (RFC 9773), preferred_chain as in org.acmed.Client.
+    profile, not_after (RFC 3339), replaces (RFC 9773), preferred_chain as in org.acmed.Client. otherwise: how it counts
+    where the CA does not take it as a replacement.
     """
 
     account: Account
     identifiers: tuple[Identifier, ...]
+    otherwise: Counts
     csr: str | None = None
     profile: str | None = None
     not_after: str | None = None
@@ -39,41 +42,75 @@ class Request:
     preferred_chain: str | None = None
 
     @property
-    def is_renewal(self) -> bool:
-        """Whether the CA is told what this replaces."""
-        return self.replaces is not None
+    def counts(self) -> Counts:
+        """How it counts where the CA takes it as it is."""
+        return self.otherwise if self.replaces is None else Counts.AS_REPLACEMENT
 
     @property
     def listed(self) -> list[dict[str, str]]:
         return [{"type": identifier.type, "value": identifier.value} for identifier in self.identifiers]
 
 
-async def begin(job: Job, tools: Tools, request: Request) -> list[dict[str, Any]]:
-    """Has the CA make the order, or finds the one that was begun, and returns the challenges of what is pending. Raises
-    Failure, also where the order would go over a limit.
+@dataclass(frozen=True)
+class Begun:
+    """An order that the CA has. challenges: those of what is pending, as org.acmed.Client lists them. counts: how it
+    does at the CA.
     """
-    account = request.account
-    if job.record.created != account.name:
-        tools.limiter.check(account, request.identifiers, request.is_renewal)
+
+    challenges: list[dict[str, Any]]
+    resumed: bool
+    counts: Counts
+
+
+async def begin(job: Job, tools: Tools, request: Request, passed: Callable[[], Awaitable[None]] | None = None) -> Begun:
+    """Finds the order that was begun, or has the CA make one when passed, where given, has returned. Raises Failure,
+    also where a new order would go over a limit.
+    """
     job.report("authorize", 15)
+    found = await _ask(job, tools, "Resume", request)
+    if found["order"] is not None:
+        return _begun(request, found, resumed=True)
+    tools.limiter.check(request.account, request.identifiers, request.counts)
+    if passed:
+        await passed()
+    begun = await _new(job, tools, request)
+    if begun is None and request.replaces is not None:
+        begun = await _new(job, tools, replace(request, replaces=None))
+    if begun is None:
+        raise Failure(errors.UNAVAILABLE, "acme-clientd ended newOrder without an order")
+    return begun
+
+
+async def _new(job: Job, tools: Tools, request: Request) -> Begun | None:
+    """None where the CA does not take it as a replacement, as it says. Raises Failure."""
+    tools.limiter.check(request.account, request.identifiers, request.counts)
+    answer = await _ask(job, tools, "Order", request, notAfter=request.not_after, replaces=request.replaces)
+    if answer["order"] is None:
+        return None
+    if answer["created"]:
+        tools.limiter.ordered(request.account, request.counts)
+    return _begun(request, answer, resumed=False)
+
+
+def _begun(request: Request, answer: dict[str, Any], resumed: bool) -> Begun:
+    """What acme-clientd says makes it a replacement only where root has asked for one."""
+    counts = request.counts if answer["replaced"] else request.otherwise
+    return Begun(answer["challenges"], resumed, counts)
+
+
+async def _ask(job: Job, tools: Tools, method: str, request: Request, **more: str | None) -> dict[str, Any]:
     requests = _REQUESTS + len(request.identifiers)
-    answer = await tools.daemons.client(
-        "Order",
-        timeout=_MARGIN + requests * account.deadlines.request,
+    return await tools.daemons.client(
+        method,
+        timeout=_MARGIN + requests * request.account.deadlines.request,
         job=job.id,
-        account=account.name,
+        account=request.account.name,
         certificate=job.name,
         identifiers=request.listed,
         csr=request.csr,
         profile=request.profile,
-        notAfter=request.not_after,
-        replaces=request.replaces,
+        **more,
     )
-    if answer["created"]:
-        tools.limiter.ordered(account, request.identifiers, request.is_renewal)
-        job.keep(durable=False, created=account.name)
-    challenges: list[dict[str, Any]] = answer["challenges"]
-    return challenges
 
 
 async def complete(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from acmed import journal, pem
 from acmed.config import Account
-from acmed.config.model import DIRECTORIES, KeyType, origin
-from acmed.privd import account_file, bindings, files, keys, lookup, seal
+from acmed.config.model import DIRECTORIES, AccountKeyType, origin
+from acmed.privd import account_file, accountkeys, bindings, files, lookup, seal
 from acmed.privd.account_file import Table
 from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
@@ -31,7 +31,7 @@ class Wish:
     name: str
     directory: str | None
     contact: tuple[str, ...]
-    key_type: KeyType | None
+    key_type: AccountKeyType | None
     ca: str | None
 
 
@@ -60,11 +60,11 @@ def checked_contact(contact: list[str]) -> tuple[str, ...]:
     return tuple(contact)
 
 
-def checked_key_type(key_type: str) -> KeyType:
+def checked_key_type(key_type: str) -> AccountKeyType:
     """Raises InvalidConfiguration."""
-    if key_type not in list(KeyType):
-        raise _invalid(f"key type {key_type!r}; allowed are {', '.join(KeyType)}")
-    return KeyType(key_type)
+    if key_type not in list(AccountKeyType):
+        raise _invalid(f"key type {key_type!r}; allowed are {', '.join(AccountKeyType)}")
+    return AccountKeyType(key_type)
 
 
 def create(places: Places, wish: Wish) -> Account:
@@ -185,8 +185,8 @@ def _wished(places: Places, wish: Wish, existing: Account | None, keeps_uri: boo
     return table | {key: value for key, value in before.items() if key not in leaves}
 
 
-def _seal_new_key(places: Places, account: str, key_type: KeyType) -> None:
-    key = keys.to_pem(keys.generate(key_type))
+def _seal_new_key(places: Places, account: str, key_type: AccountKeyType) -> None:
+    key = accountkeys.generate(key_type)
     with seal.errors(account):
         seal.seal(seal.ACCOUNT, account, key, places.credentials / account)
     journal.notice("Made the key of account %s (%s)", account, key_type.value, account=account)

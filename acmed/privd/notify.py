@@ -4,6 +4,7 @@
 import re
 import stat
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 from acmed import journal
@@ -15,10 +16,17 @@ from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
 from acmed.privd.transient import Program, Properties
 
+# By what they are about.
 EVENTS = {
-    "failed": "cannot be renewed",
-    "expiring": "is about to expire",
-    "revoked": "was revoked",
+    "certificate": {
+        "failed": "cannot be renewed",
+        "expiring": "is about to expire",
+        "revoked": "was revoked",
+    },
+    "account": {
+        "authorize-failed": "has names that cannot be validated",
+        "authorized": "has names that were validated at last",
+    },
 }
 
 _TIMEOUT = 30  # seconds: nobody waits long for this
@@ -36,13 +44,36 @@ _MAIL: Properties = {
 }
 
 
-async def by_hook(places: Places, manager: Pid1, name: str, event: str, certificate: str, message: str) -> None:
+@dataclass(frozen=True)
+class Notice:
+    """What is told. kind, event: of EVENTS. name: of the certificate or account, without spaces. message may have words
+    of others in it.
+    """
+
+    kind: str
+    name: str
+    event: str
+    message: str
+
+    @property
+    def subject(self) -> str:
+        """In one line."""
+        about = self.name if self.kind == "certificate" else f"{self.kind} {self.name}"
+        return f"{about} {EVENTS[self.kind][self.event]}"
+
+
+async def by_hook(places: Places, manager: Pid1, name: str, notice: Notice) -> None:
     """Runs `HOOK notify`. Raises HookFailed, DBusError, BusLost or TimeoutError."""
-    environment = {"ACMED_EVENT": event, "ACMED_CERTIFICATE": certificate, "ACMED_MESSAGE": _clean(message)}
+    environment = {
+        "ACMED_EVENT": notice.event,
+        "ACMED_CERTIFICATE": notice.name if notice.kind == "certificate" else "",
+        "ACMED_ACCOUNT": notice.name if notice.kind == "account" else "",
+        "ACMED_MESSAGE": _clean(notice.message),
+    }
     await hooks.hook(places, manager, name, "notify", environment, _TIMEOUT)
 
 
-async def by_mail(manager: Pid1, address: str, event: str, certificate: str, message: str) -> None:
+async def by_mail(manager: Pid1, address: str, notice: Notice) -> None:
     """Hands a mail over. Raises HookFailed, DBusError, BusLost or TimeoutError."""
     if not _ADDRESS.fullmatch(address):
         raise refusal("HookFailed", message=f"[notify] mail: {address!r} is not a mail address")
@@ -52,26 +83,27 @@ async def by_mail(manager: Pid1, address: str, event: str, certificate: str, mes
     order = {
         "argv": [str(_SENDMAIL), "-i", "-t"],
         "environment": {},
-        "input": mail(address, event, certificate, message),
+        "input": mail(address, notice),
     }
-    program = Program("mail", f"Mail about {certificate} to {address}", "acmed.runner", order, _TIMEOUT, _MAIL)
+    program = Program("mail", f"Mail about {notice.name} to {address}", "acmed.runner", order, _TIMEOUT, _MAIL)
     hooks.failed(f"{_SENDMAIL}, for a mail to {address}", await transient.run(manager, program))
 
 
-def mail(address: str, event: str, certificate: str, message: str) -> str:
-    """RFC 5322, as sendmail -t takes it. certificate is a name without spaces; nothing else that others choose is in
-    the header, and each line is one line.
+def mail(address: str, notice: Notice) -> str:
+    """RFC 5322, as sendmail -t takes it. The name has no spaces; nothing else that others choose is in the header, and
+    each line is one line.
     """
-    lines = [line for long in _clean(message).splitlines() for line in textwrap.wrap(long, _WIDTH) or [""]]
+    lines = [line for long in _clean(notice.message).splitlines() for line in textwrap.wrap(long, _WIDTH) or [""]]
     header = [
         f"To: {address}",
-        f"Subject: acmed: {certificate} {EVENTS[event]}",
+        f"Subject: acmed: {notice.subject}",
         "Auto-Submitted: auto-generated",
         "MIME-Version: 1.0",
         "Content-Type: text/plain; charset=utf-8",
         "Content-Transfer-Encoding: 8bit",
     ]
-    return "\n".join([*header, "", f"Certificate {certificate} {EVENTS[event]}.", "", *lines, ""])
+    sentence = f"{notice.kind.capitalize()} {notice.name} {EVENTS[notice.kind][notice.event]}."
+    return "\n".join([*header, "", sentence, "", *lines, ""])
 
 
 def channels(configured: Notify) -> list[str]:

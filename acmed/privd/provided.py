@@ -1,11 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A key that root provides: key-file of a certificate's configuration."""
 
+import hashlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from acmed import journal
 from acmed.config import Certificate
-from acmed.privd import keys, rootfile
+from acmed.privd import archive, files, keys, rootfile, sets
+from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
+from acmed.varlink import VarlinkError
 
 _MAX_BYTES = 64 * 1024
+# Seconds after which no further key is read: OpenSSL checks RSA keys, and takes up to a second for each.
+_LONGEST = 3.0
 
 
 def read(certificate: Certificate) -> keys.PrivateKey:
@@ -15,6 +25,42 @@ def read(certificate: Certificate) -> keys.PrivateKey:
         return keys.from_pem(rootfile.read(certificate.key_file, _MAX_BYTES, secret=True))
     except (rootfile.Unusable, keys.UnusableKey) as error:
         raise _invalid(certificate, str(error)) from error
+
+
+def compared(places: Places, seen: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """A ProvidedKey (org.acmed.Priv) for each of these certificates that has one, is installed, and is not as it was
+    seen before. Nothing else is told of the file, and nothing where it, or what is installed, cannot be read.
+    """
+    configured, end = places.configuration().certificates, time.monotonic() + _LONGEST
+    for name, before in seen.items():
+        certificate = configured.get(name)
+        if certificate is None or certificate.key_file is None:
+            continue
+        try:
+            found = _compared(places, certificate, before)
+        except (VarlinkError, OSError) as error:
+            journal.info("Whether the key of %s was replaced is not known: %s", name, error, certificate=name)
+        else:
+            if found is None:
+                continue
+            yield found
+        if time.monotonic() > end:
+            break
+
+
+def _compared(places: Places, certificate: Certificate, before: str) -> dict[str, Any] | None:
+    """None where it is as it was before, or nothing is installed. Raises OSError, and what read() does."""
+    installed = sets.current(places, certificate.name)
+    if installed is None or certificate.key_file is None:
+        return None
+    with files.reached(certificate.key_file) as reached:
+        status = reached.stat()
+    what = (installed.fingerprint, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    seen = hashlib.sha256(repr(what).encode()).hexdigest()
+    if seen == before:
+        return None
+    replaced = keys.encoded_public_key(read(certificate)) != archive.public_key_of(places, certificate.name, installed)
+    return {"certificate": certificate.name, "fingerprint": installed.fingerprint, "replaced": replaced, "seen": seen}
 
 
 def _invalid(certificate: Certificate, why: str) -> Exception:

@@ -5,11 +5,11 @@ import hashlib
 import re
 
 from acmed import base64url, pem
-from acmed.config import Account
+from acmed.config import Configuration
 from acmed.config.model import origin
 from acmed.keyd import jws
 from acmed.keyd.keys import parse
-from acmed.privd import archive, retired_keys, sets
+from acmed.privd import archive, lookup, retired_keys, sets
 from acmed.privd.keys import Origin
 from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
@@ -73,8 +73,17 @@ def retire_if_ours(places: Places, der: bytes, reason: int) -> None:
                 retire_compromised(places, path.parent.parent.name, one, reason)
 
 
+def ca(configuration: Configuration, current: sets.Set) -> str:
+    """The directory of the CA that has issued a set: that of its account or, where that is not configured any more, as
+    it was then. Raises NoSuchAccount where neither is known.
+    """
+    if current.account not in configuration.accounts and current.directory:
+        return current.directory
+    return lookup.account(configuration, current.account).directory
+
+
 def signed(
-    places: Places, name: str, current: sets.Set, der: bytes, account: Account, url: str, nonce: str, reason: int
+    places: Places, name: str, current: sets.Set, der: bytes, directory: str, url: str, nonce: str, reason: int
 ) -> dict[str, str]:
     """The flattened JWS that revokes exactly this certificate, with its own key. Raises InvalidParameter,
     InvalidConfiguration or OSError.
@@ -82,7 +91,7 @@ def signed(
     if current.origin is Origin.ELSEWHERE:
         message = f"the key of {name} is not here, as its CSR was made elsewhere; revoke it with the account's key"
         raise refusal("InvalidConfiguration", message=message)
-    _check_url(url, account)
+    _check_url(url, directory)
     if not _NONCE.fullmatch(nonce):
         raise invalid_parameter("nonce")
     try:
@@ -96,9 +105,9 @@ def signed(
     return {"protected": protected, "payload": payload, "signature": base64url.encode(signature)}
 
 
-def _check_url(url: str, account: Account) -> None:
+def _check_url(url: str, directory: str) -> None:
     try:
-        if not _URL.fullmatch(url) or origin(url) != account.origin:
+        if not _URL.fullmatch(url) or origin(url) != origin(directory):
             raise invalid_parameter("url")
     except ValueError as error:
         raise invalid_parameter("url") from error

@@ -1,21 +1,31 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Secrets as credentials (systemd-creds(1)) for acme-keyd. None is ever on a disk, in an argument or in a log without
-encryption: it goes to systemd-creds through a pipe.
+encryption: it goes to systemd-creds through a socket.
 """
 
-import subprocess
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from acmed.privd import files
+from acmed import journal
+from acmed.bus import BusLost, DBusError
+from acmed.privd import creds, files
 from acmed.privd.refusal import explained, refusal
 
 # What LoadCredentialEncrypted= of acme-keyd.service calls the directories; a blob is good under its own name only.
 ACCOUNT, NEXT, BINDING = "account", "next", "binding"
 
-_PROGRAM = "/usr/bin/systemd-creds"
-_TIMEOUT = 30.0  # seconds; a TPM is slow
+# A credential begins with the ID of what it is sealed with (systemd's creds-util.h). The second of the two with a TPM
+# is where signed policies for PCRs are in use.
+_HOST, _TPM, _BOTH = "the host's key", "the TPM", "the host's key and the TPM"
+_KEYS = {
+    "5a1c6a86df9d4096b1d5a65e0862f19a": _HOST,
+    "0c7cc07b117645919c4b0bea08bc20fe": _TPM,
+    "faf7eb9341e3412ca1a436f95a29362f": _TPM,
+    "93a894094874449090caf2fc93cab553": _BOTH,
+    "af4950a849134eb1a73846304ff30c05": _BOTH,
+}
 
 
 class SealingFailed(Exception):
@@ -28,10 +38,12 @@ def seal(kind: str, account: str, secret: bytes, credential: Path) -> None:
     A blob that cannot be decrypted would keep acme-keyd from starting at all, so it is tried first. The temporary
     file's name begins with a dot: PID 1 does not read it.
     """
-    sealed = _run("encrypt", _name(kind, account), secret)
+    name = _name(kind, account)
+    sealed = _run("encrypt", name, secret)
     if unseal(kind, account, sealed) != secret:
         raise SealingFailed("systemd-creds decrypts the sealed secret to something else")
     files.replace(credential, sealed, files.PRIVATE)
+    journal.notice("Sealed %s with %s", name, _sealed_with(sealed), account=account)
 
 
 def unseal(kind: str, account: str, sealed: bytes) -> bytes:
@@ -52,19 +64,23 @@ def errors(account: str) -> Iterator[None]:
 
 def _name(kind: str, account: str) -> str:
     """As LoadCredentialEncrypted=KIND:DIRECTORY names the file ACCOUNT in it."""
-    return f"--name={kind}_{account}"
+    return f"{kind}_{account}"
+
+
+def _sealed_with(sealed: bytes) -> str:
+    """systemd-creds takes the TPM where it finds one, and says nothing where it does not."""
+    return _KEYS.get(base64.b64decode(sealed[:24])[:16].hex(), "a key of another kind")
 
 
 def _run(verb: str, name: str, data: bytes) -> bytes:
     try:
-        done = subprocess.run(
-            [_PROGRAM, verb, name, "-", "-"], input=data, capture_output=True, timeout=_TIMEOUT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        # Not "from" it: that exception has the data in it.
-        raise SealingFailed(f"systemd-creds {verb} was not done after {_TIMEOUT:g} s") from None
-    if done.returncode != 0 or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        hint = "is there a host key? Run: systemd-creds setup"
-        raise SealingFailed(f"systemd-creds {verb} failed: {said or done.returncode} ({hint})")
-    return done.stdout
+        outcome = creds.run(verb, name, data)
+    except (DBusError, BusLost, TimeoutError) as error:
+        raise SealingFailed(f"systemd-creds {verb} could not be run: {error or 'not done in time'}") from error
+    if outcome.failure or not outcome.output:
+        said = ": ".join(filter(None, [outcome.failure, outcome.said.rpartition("\n")[2]])) or "it said nothing"
+        hint = " (is there a host key? Run: systemd-creds setup)" if verb == "encrypt" else ""
+        raise SealingFailed(f"systemd-creds {verb} failed: {said}{hint}")
+    for line in outcome.said.splitlines():
+        journal.info("systemd-creds %s: %s", verb, line)
+    return outcome.output

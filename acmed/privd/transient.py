@@ -6,8 +6,9 @@ root's configuration has it run, is run by these.
 import errno
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from acmed.bus import Variant
@@ -25,7 +26,6 @@ _EXIT_CREDENTIALS = 243  # systemd.exec(5)
 _ALL: Properties = {
     "Type": Variant("s", "oneshot"),
     "NotifyAccess": Variant("s", "main"),
-    "StandardInput": Variant("s", "data"),
     "TimeoutStopUSec": Variant("t", _STOP * 1_000_000),
     "MemoryMax": Variant("t", 512 * 1024 * 1024),
     "TasksMax": Variant("t", 128),
@@ -75,6 +75,40 @@ class Program:
     timeout: int
     sandbox: Properties = field(default_factory=dict)
 
+    def command(self) -> Properties:
+        """What is run, and its standard input."""
+        return {
+            "ExecStart": _command(_PYTHON, "-I", "-m", self.module),
+            "StandardInput": Variant("s", "data"),
+            "StandardInputData": Variant("ay", json.dumps(self.order).encode()),
+        }
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program of the host's whose standard input and output are a connection to one AF_UNIX socket, and its standard
+    error is one to another: what it is given is no property of the unit, which anybody may read.
+
+    timeout: seconds.
+    """
+
+    kind: str
+    description: str
+    argv: Sequence[str]
+    conversation: Path
+    errors: Path
+    timeout: int
+    sandbox: Properties
+
+    def command(self) -> Properties:
+        """What is run, and where PID 1 connects it to (systemd.exec(5), "file:")."""
+        return {
+            "ExecStart": _command(*self.argv),
+            "StandardInputFile": Variant("s", str(self.conversation)),
+            "StandardOutputFile": Variant("s", str(self.conversation)),
+            "StandardErrorFile": Variant("s", str(self.errors)),
+        }
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -87,7 +121,7 @@ class Failure:
         return f"{self.reason}; see: journalctl -u {self.unit}"
 
 
-async def run(manager: Pid1, program: Program) -> Failure | None:
+async def run(manager: Pid1, program: Program | Tool) -> Failure | None:
     """Runs a program to its end; None where it did it. Raises DBusError, BusLost or TimeoutError."""
     unit, result = await _run(manager, program, {})
     if result == pid1.DONE:
@@ -107,7 +141,7 @@ async def ask(manager: Pid1, program: Program) -> str:
     return ""
 
 
-async def _run(manager: Pid1, program: Program, extra: Properties) -> tuple[str, str]:
+async def _run(manager: Pid1, program: Program | Tool, extra: Properties) -> tuple[str, str]:
     """The unit, and its job's result."""
     unit = f"acme-{program.kind}-{secrets.token_hex(8)}.service"
     result = await manager.job(
@@ -135,16 +169,18 @@ async def _reason(manager: Pid1, unit: str, timeout: int) -> str:
     return f"exit status {status}" if result == "exit-code" else str(result or "")
 
 
-def _properties(program: Program, extra: Properties) -> list[list[Any]]:
-    command = [_PYTHON, [_PYTHON, "-I", "-m", program.module], False]
+def _properties(program: Program | Tool, extra: Properties) -> list[list[Any]]:
     values = {
         **_ALL,
         **program.sandbox,
         **extra,
+        **program.command(),
         "Description": Variant("s", program.description),
         "SyslogIdentifier": Variant("s", f"acme-{program.kind}"),
-        "ExecStart": Variant("a(sasb)", [command]),
-        "StandardInputData": Variant("ay", json.dumps(program.order).encode()),
         "TimeoutStartUSec": Variant("t", program.timeout * 1_000_000),
     }
     return [[name, value] for name, value in values.items()]
+
+
+def _command(*argv: str) -> Variant:
+    return Variant("a(sasb)", [[argv[0], list(argv), False]])

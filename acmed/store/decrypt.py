@@ -27,7 +27,7 @@ class _Output(asyncio.SubprocessProtocol):
         self.clear = bytearray()
         self.said = b""
         self.ended = {number: loop.create_future() for number in (_STDOUT, _STDERR)}
-        self.exited = loop.create_future()
+        self.exited = asyncio.Event()  # waiting for it may be broken off
 
     def pipe_data_received(self, number: int, data: bytes) -> None:
         if number == _STDERR:
@@ -41,7 +41,7 @@ class _Output(asyncio.SubprocessProtocol):
         self._end(number)
 
     def process_exited(self) -> None:
-        self.exited.set_result(None)
+        self.exited.set()
 
     def last_words(self) -> str:
         return lastwords.shown(lastwords.lines(self.said)) or "it said nothing"
@@ -70,7 +70,7 @@ async def decrypt(
         await output.ended[_STDOUT]
         if len(output.clear) > _MAX_SIZE:
             raise Failed(f"{command[0]} gives more than {_MAX_SIZE // 1024} KiB")
-        await output.exited
+        await output.exited.wait()
         status = transport.get_returncode()
         if status == 0:
             return bytes(output.clear)
@@ -80,7 +80,7 @@ async def decrypt(
         raise Failed(f"{command[0]} ended with status {status}: {output.last_words()}")
     finally:
         transport.close()  # and kills it, if it still runs
-        await output.exited
+        await output.exited.wait()
 
 
 @contextmanager

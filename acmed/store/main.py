@@ -9,8 +9,8 @@ from pathlib import Path
 
 from acmed import config, daemon, journal, varlink
 from acmed.config import Account
+from acmed.config.current import CurrentAccounts
 from acmed.config.keysource import Kind
-from acmed.store.accounts import Accounts
 from acmed.store.opened import OpenedKey
 from acmed.store.service import StoreService
 
@@ -30,7 +30,7 @@ def main() -> None:
         opened: OpenedKey = await opener.open_key(account, credentials)
         return opened
 
-    asyncio.run(_run(StoreService(kind, Accounts(), open_key)))
+    asyncio.run(_run(StoreService(kind, CurrentAccounts(), open_key)))
 
 
 class _Socket(varlink.Service):

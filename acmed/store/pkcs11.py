@@ -130,11 +130,26 @@ async def open_key(account: Account, credentials: Path) -> OnToken:
     pin, runtime = _pin(account, credentials), os.environ.get("RUNTIME_DIRECTORY")
     sealed = paths.PIN_CREDENTIALS / account.name
     try:
-        return OnToken(await asyncio.to_thread(TokenKey, str(account.key), pin, Path(runtime) if runtime else None))
+        return OnToken(await _opened(str(account.key), pin, Path(runtime) if runtime else None))
     except PinMissing as error:
         raise Unavailable(f"{error}: seal it as {sealed}, see acme-keyd(8)") from error
     except PinRefused as error:
         raise Unavailable(f"{error}; the PIN is that of {sealed}, see acme-keyd(8)") from error
+
+
+async def _opened(uri: str, pin: bytes | None, runtime: Path | None) -> TokenKey:
+    """When this is cancelled, the thread goes on, and closes the key that nobody has then."""
+    opening = asyncio.create_task(asyncio.to_thread(TokenKey, uri, pin, runtime))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: "asyncio.Task[TokenKey]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.get_loop().run_in_executor(None, opening.result().close)
 
 
 def _pin(account: Account, credentials: Path) -> bytes | None:

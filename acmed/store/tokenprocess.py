@@ -46,7 +46,7 @@ class TokenProcess:
         Raises Unavailable, PinMissing and PinRefused; then the process is no more.
         """
         try:
-            answer = json.loads(self._line(json.dumps(question).encode() + b"\n", seconds))
+            answer = json.loads(self._line(json.dumps({"seconds": seconds, **question}).encode() + b"\n", seconds))
             if "error" not in answer:
                 return read(answer)
             failed = _ERRORS.get(answer["error"], Unavailable)(answer["reason"])

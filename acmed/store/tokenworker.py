@@ -2,11 +2,13 @@
 """python3 -m acmed.store.tokenworker: the process that has a PKCS #11 module in it, for tokenprocess.py.
 
 A request is a line of JSON on standard input, and so is the answer on standard output: first open (uri, pin, runtime),
-then what is to be signed (data), as often as wanted. It ends with its standard input.
+then what is to be signed (data), as often as wanted. It ends with its standard input, and where a module hangs, one
+second after the time that it has for an answer (seconds): whoever asked may be gone by then.
 """
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import IO, Any
@@ -18,15 +20,23 @@ from acmed.store.opened import Unavailable
 
 def main() -> None:
     # What a module prints goes to standard error, and not into our answers.
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     try:
-        key = _open(**json.loads(sys.stdin.readline()))
+        key = _open(**_question(sys.stdin.readline()))
         _answer(answers, jwk=key.jwk)
         for line in sys.stdin:
-            _answer(answers, signature=base64url.encode(key.sign(base64url.decode(json.loads(line)["data"]))))
+            _answer(answers, signature=base64url.encode(key.sign(base64url.decode(_question(line)["data"]))))
     except Unavailable as error:
         _answer(answers, error=type(error).__name__, reason=str(error))
+    except BrokenPipeError:
+        pass  # whoever asked is gone
+
+
+def _question(line: str) -> dict[str, Any]:
+    question: dict[str, Any] = json.loads(line)
+    signal.setitimer(signal.ITIMER_REAL, question.pop("seconds") + 1)  # SIGALRM ends us also while a module works
+    return question
 
 
 def _open(uri: str, pin: str | None, runtime: str | None) -> Any:
@@ -42,9 +52,9 @@ def _open(uri: str, pin: str | None, runtime: str | None) -> Any:
     return tokenkey.KeyOnToken(opened, parsed)
 
 
-def _answer(answers: IO[str], **values: Any) -> None:
-    answers.write(json.dumps(values) + "\n")
-    answers.flush()
+def _answer(answers: IO[bytes], **values: Any) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    answers.write(json.dumps(values).encode() + b"\n")
 
 
 if __name__ == "__main__":

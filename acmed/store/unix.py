@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Keys behind a socket of this host: where sshd forwards it from another one (ssh -R), or another user listens."""
+"""Keys behind a socket of this host: where sshd forwards it from another one (ssh -R), or another user listens.
+
+A key becomes the account's when that is made, so nobody but the socket's owner may be able to listen there.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,6 +12,7 @@ from acmed.config import Account
 from acmed.store import lacme
 from acmed.store.far import Ending, Remote
 from acmed.store.opened import OpenedKey, Unavailable
+from acmed.trustedsocket import NotTrusted, reached
 
 _CONNECT = 2.0  # seconds: the queue of who listens is full
 
@@ -37,12 +41,20 @@ async def open_key(account: Account, _: Path) -> OpenedKey:
 async def connect(path: str) -> _Socket:
     """Raises Unavailable."""
     try:
-        async with asyncio.timeout(_CONNECT):
-            return _Socket(*await asyncio.open_unix_connection(path, limit=lacme.MAX_LINE))
+        with reached(Path(path)) as trusted:
+            async with asyncio.timeout(_CONNECT):
+                link = _Socket(*await asyncio.open_unix_connection(trusted.path, limit=lacme.MAX_LINE))
+            try:
+                trusted.check_peer(link.writer.get_extra_info("socket"))
+            except NotTrusted:
+                await link.close()
+                raise
+            return link
+    except NotTrusted as error:
+        raise Unavailable(str(error)) from error
     except FileNotFoundError as error:
         raise Unavailable(
-            "there is no such socket; start acme-keyd --socket there, or on the other host and ssh -R again (/tmp and "
-            "/var/tmp are not looked at)"
+            "there is no such socket; start acme-keyd --socket there, or on the other host and ssh -R again"
         ) from error
     except ConnectionRefusedError as error:
         raise Unavailable("nobody listens there any more; remove it, and start acme-keyd or ssh -R again") from error

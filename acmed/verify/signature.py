@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Did this certificate sign that one?"""
+"""Did this certificate sign that one, or whatever else a CA signs?"""
+
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -16,30 +18,45 @@ class Unacceptable(Exception):
     """The signature may be good, but is not good enough. The message goes after the issuer's place in the chain."""
 
 
+class Signed(Protocol):
+    """What certificates, CRLs and OCSP responses have in common."""
+
+    @property
+    def signature(self) -> bytes: ...
+    @property
+    def signature_hash_algorithm(self) -> hashes.HashAlgorithm | None: ...
+    @property
+    def signature_algorithm_oid(self) -> x509.ObjectIdentifier: ...
+
+
 def verify(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
     """Raises InvalidSignature or Unacceptable.
 
     cryptography's own verify_directly_issued_by() is not there before version 40.
     """
-    key = issuer.public_key()
-    signature, signed = certificate.signature, certificate.tbs_certificate_bytes
+    verify_content(certificate, certificate.tbs_certificate_bytes, issuer)
+
+
+def verify_content(document: Signed, signed: bytes, signer: x509.Certificate) -> None:
+    """signed: those bytes of the document that its signature is of. Raises InvalidSignature or Unacceptable."""
+    key, signature = signer.public_key(), document.signature
     if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         key.verify(signature, signed)
     elif isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(signature, signed, ec.ECDSA(_hash(certificate)))
+        key.verify(signature, signed, ec.ECDSA(_hash(document)))
     elif isinstance(key, rsa.RSAPublicKey):
         if key.key_size < SHORTEST_RSA:
             raise Unacceptable(f"has an RSA key of {key.key_size} bits; at least {SHORTEST_RSA} are required")
-        if certificate.signature_algorithm_oid == _RSASSA_PSS:
+        if document.signature_algorithm_oid == _RSASSA_PSS:
             _verify_pss(key, signature, signed)
         else:
-            key.verify(signature, signed, padding.PKCS1v15(), _hash(certificate))
+            key.verify(signature, signed, padding.PKCS1v15(), _hash(document))
     else:
         raise Unacceptable("has a key of a kind that is not supported")
 
 
 def _verify_pss(key: rsa.RSAPublicKey, signature: bytes, signed: bytes) -> None:
-    """With each hash in turn: before version 41, cryptography does not tell which one the certificate names."""
+    """With each hash in turn: before version 41, cryptography does not tell which one is named."""
     for algorithm in _STRONG_HASHES:
         try:
             key.verify(signature, signed, padding.PSS(padding.MGF1(algorithm()), padding.PSS.AUTO), algorithm())
@@ -49,11 +66,11 @@ def _verify_pss(key: rsa.RSAPublicKey, signature: bytes, signed: bytes) -> None:
     raise InvalidSignature
 
 
-def _hash(certificate: x509.Certificate) -> hashes.HashAlgorithm:
+def _hash(document: Signed) -> hashes.HashAlgorithm:
     try:
-        algorithm = certificate.signature_hash_algorithm
+        algorithm = document.signature_hash_algorithm
     except UnsupportedAlgorithm:
         algorithm = None
     if not isinstance(algorithm, _STRONG_HASHES):
-        raise Unacceptable("signed the one before it with a weak or unknown hash")
+        raise Unacceptable("signed with a weak or unknown hash")
     return algorithm

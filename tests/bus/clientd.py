@@ -14,7 +14,9 @@ from tests.bus.peers import THUMBPRINT, TOKEN, Peer, certificate
 class Clientd(Peer):
     """acme-clientd. challenge_type: what Order answers for each identifier, unless offered has others for it;
     at_finalize is called when Finalize begins. unreachable: accounts whose CA is. terms: the URL of its terms of
-    service. window: when the CA wants certificates to be renewed.
+    service. window: when the CA wants certificates to be renewed. takes_replacements: it has renewalInfo, and takes
+    replaces. orders_nothing: no order is made, whatever is asked for. kept: the orders that there are, by certificate,
+    and whether the CA took them as replacements. standing: whether certificates were revoked.
     """
 
     def __init__(self, places: Places) -> None:
@@ -26,10 +28,17 @@ class Clientd(Peer):
         self.unreachable: set[str] = set()
         self.terms: str | None = None
         self.window: dict[str, Any] = {"start": None, "end": None, "explanationUrl": None, "retryAfter": 21600}
+        self.standing: dict[str, Any] = {
+            "status": "good", "revokedAt": None, "reason": None, "source": "http://ca.example/ocsp", "askAgain": None,
+            "message": "",
+        }  # fmt: skip
         self.expires: int | None = None
         self.token = TOKEN
         self.thumbprint = THUMBPRINT
         self.already_valid = False
+        self.takes_replacements = True
+        self.orders_nothing = False
+        self.kept: dict[str, bool] = {}
         self.at_finalize: Callable[[], None] = lambda: None
 
     async def register(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
@@ -74,6 +83,10 @@ class Clientd(Peer):
         await self.note("RenewalInfo", **given)
         return self.window
 
+    async def revocation_status(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("RevocationStatus", **given)
+        return self.standing
+
     async def revocation_nonce(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("RevocationNonce", **given)
         return {"url": "https://ca.example/revoke", "nonce": f"nonce{self.called.count('RevocationNonce')}"}
@@ -82,9 +95,21 @@ class Clientd(Peer):
         await self.note("SendRevocation", **given)
         return {}
 
+    async def resume(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("Resume", **given)
+        if given["certificate"] not in self.kept:
+            return {"order": None, "replaced": False, "challenges": []}
+        self._reach(given["account"])
+        return self._order(given, self.kept[given["certificate"]])
+
     async def order(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("Order", **given)
         self._reach(given["account"])
+        if self.orders_nothing or (given["replaces"] is not None and not self.takes_replacements):
+            return {"order": None, "created": False, "replaced": False, "challenges": []}
+        return self._order(given, given["replaces"] is not None) | {"created": True}
+
+    def _order(self, given: dict[str, Any], replaced: bool) -> dict[str, Any]:
         offers = [
             challenge
             for number, identifier in enumerate(given["identifiers"])
@@ -92,7 +117,7 @@ class Clientd(Peer):
         ]
         return {
             "order": "https://ca.example/order/1",
-            "created": True,
+            "replaced": replaced,
             "challenges": [] if self.already_valid else offers,
         }
 
@@ -131,7 +156,7 @@ class Clientd(Peer):
             return reply("challenge", 100, done=True, expires=self.expires)
         await progress(reply("finalize", 60))
         await self.note("Download", **given)
-        orders = [parameters for method, parameters in self.calls if method == "Order"]
+        orders = [parameters for method, parameters in self.calls if method in ("Order", "Resume")]
         mine = next(order for order in reversed(orders) if order["certificate"] == given["certificate"])
         names = [identifier["value"] for identifier in mine["identifiers"]]
         return reply("download", 100, done=True, chain=certificate(names, lifetime=self.lifetime))

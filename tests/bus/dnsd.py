@@ -12,7 +12,8 @@ from tests.bus.peers import Peer
 
 class Dnsd(Peer):
     """acme-dnsd. methods: how each zone is changed, for all names in it. records: what it has set (name and value).
-    findings: what Check answers. lagging: what Wait tells before its answer.
+    findings: what Check answers. refused_accounts: URLs of those that CAA records forbid, where there are any. lagging:
+    what Wait tells before its answer.
     """
 
     def __init__(self, places: Places) -> None:
@@ -20,6 +21,7 @@ class Dnsd(Peer):
         self.methods: dict[str, str] = {}
         self.records: set[tuple[str, str]] = set()
         self.findings: list[dict[str, str]] = []
+        self.refused_accounts: set[str] = set()
         self.lagging: list[str] = []
 
     def find_error(self, check: str, subject: str, message: str, severity: str = "error") -> None:
@@ -50,7 +52,13 @@ class Dnsd(Peer):
     async def check(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("Check", **given)
         asked = {identifier["value"] for identifier in given["identifiers"]}
-        return {"findings": [finding for finding in self.findings if finding["subject"] in asked]}
+        found = [finding for finding in self.findings if finding["subject"] in asked]
+        if self.refused_accounts:
+            severity, message = (
+                ("error", "forbidden") if given["account"] in self.refused_accounts else ("ok", "allowed")
+            )
+            found += [{"check": "caa", "subject": name, "severity": severity, "message": message} for name in asked]
+        return {"findings": found}
 
     def _place(self, record: dict[str, str]) -> dict[str, Any]:
         zone = ".".join(record["identifier"].split(".")[-2:])

@@ -19,7 +19,8 @@ from tests.bus.peers import THUMBPRINT, Peer, der
 class Privd(Peer):
     """acme-privd. undeliverable: the error for each service that cannot be served. records: the TXT records that it has
     set (name and value). port_problem: what ProbeChallenge answers. replaces: what NewRequest does. restored: what
-    Restore puts back. thumbprint: that of the account's key, None where it cannot be used.
+    Restore puts back. thumbprint: that of the account's key, None where it cannot be used. key and next_key: the types
+    of an account's, "" for none. replaced: the certificates whose provided key is another one now; the others' are not.
     """
 
     def __init__(self, places: Places) -> None:
@@ -31,6 +32,8 @@ class Privd(Peer):
         self.replaces: str | None = None
         self.restored: list[str] = []
         self.thumbprint: str | None = THUMBPRINT
+        self.key, self.next_key = "ecdsa-p256", ""
+        self.replaced: set[str] = set()
 
     def configure(self, name: str, names: Sequence[str], **keys: Any) -> None:
         """Writes certificates.d/NAME.toml."""
@@ -100,11 +103,18 @@ class Privd(Peer):
 
     async def new_account_key(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("NewAccountKey", **given)
+        self.next_key = self.next_key or given["key_type"]
+        return {"keyType": self.next_key}
+
+    async def drop_account_key(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("DropAccountKey", **given)
+        self.next_key = ""
         return {}
 
     async def adopt_account_key(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("AdoptAccountKey", **given)
-        return {}
+        self.key, self.next_key = self.next_key or self.key, ""
+        return {"keyType": self.key}
 
     async def retire_account(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("RetireAccount", **given)
@@ -143,6 +153,7 @@ class Privd(Peer):
     async def install_method(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("Install", **given)
         self.install(given["certificate"], given["chain"])
+        self.replaced.discard(given["certificate"])
         found = installed.read(self.places.certificates / given["certificate"] / "cert.pem")
         assert found
         return {
@@ -183,6 +194,16 @@ class Privd(Peer):
         await self.note("WithdrawRecord", **given)
         self.records.discard((given["name"], given["value"]))
         return {}
+
+    async def provided_keys(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+        await self.note("ProvidedKeys", **given)
+        found = []
+        for name, before in ((one["certificate"], one["seen"]) for one in given["keys"]):
+            one, replaced = installed.read(self.places.certificates / name / "cert.pem"), name in self.replaced
+            seen = f"{one.fingerprint} {replaced}" if one else before
+            if one and seen != before:
+                found.append({"certificate": name, "fingerprint": one.fingerprint, "replaced": replaced, "seen": seen})
+        return {"keys": found}
 
     async def permit_authorize(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("PermitAuthorize", **given)

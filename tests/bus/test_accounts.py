@@ -79,6 +79,52 @@ def test_account_that_the_ca_refuses(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("kind", ["badSignatureAlgorithm", "badPublicKey"])
+def test_a_key_that_the_ca_does_not_take_makes_way_for_another(tmp_path: Path, kind: str) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.errors["Register"] = _acme(kind, "no such keys")
+            number = await _add(it, **_GOOD, key_type=Variant("s", "ed25519"))
+            assert await it.caller.result(number) == "failed"
+            ((name, message),) = _errors(it, number)
+            assert name == f"org.acmed1.AcmeError.{kind}"
+            assert message.startswith("no such keys")
+            assert "take another --key-type" in message
+            assert it.privd.called == ["NewAccount", "RetireAccount"]
+            with pytest.raises(DBusError):
+                await it.caller.properties(_PATH, ACCOUNT)
+            del it.clientd.errors["Register"]
+            number = await _add(it, **_GOOD, key_type=Variant("s", "ecdsa-p521"))
+            assert await it.caller.result(number) == "done"
+            assert [given["key_type"] for given in it.privd.given("NewAccount")] == ["ed25519", "ecdsa-p521"]
+
+    asyncio.run(run())
+
+
+def test_a_key_that_was_there_and_that_the_ca_does_not_take_is_named(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure_account("second", _DIRECTORY)
+            it.clientd.errors["Register"] = _acme("badSignatureAlgorithm", "no such keys")
+            number = await _add(it, **_GOOD)
+            assert await it.caller.result(number) == "failed"
+            ((_, message),) = _errors(it, number)
+            assert "move /etc/credstore.encrypted/acmed.accounts/second away first" in message
+            assert "RetireAccount" not in it.privd.called
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("key_type", ["ecdsa-p224", "rsa-1024", "imported", ""])
+def test_a_key_of_no_type(tmp_path: Path, key_type: str) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            with pytest.raises(DBusError, match="ecdsa-p521.*ed25519"):
+                await _add(it, **_GOOD, key_type=Variant("s", key_type))
+
+    asyncio.run(run())
+
+
 def test_terms_that_nobody_agreed_to(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
@@ -306,7 +352,7 @@ def test_new_key_after_sigkill(tmp_path: Path, daemon: str, method: str, calls: 
     asyncio.run(run())
 
 
-def test_new_key_that_the_ca_refuses_is_not_adopted(tmp_path: Path) -> None:
+def test_new_key_that_the_ca_may_still_take_is_kept(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
             _configure(it)
@@ -315,6 +361,102 @@ def test_new_key_that_the_ca_refuses_is_not_adopted(tmp_path: Path) -> None:
             assert it.privd.called == ["NewAccountKey"]
             # Nothing of it waits for the timer.
             assert await it.caller.manager("RenewDue", "t", 0) == [[]]
+
+    asyncio.run(run())
+
+
+_P384 = {"key_type": Variant("s", "ecdsa-p384")}
+
+
+def _refused(kind: str) -> VarlinkError:
+    return VarlinkError("org.acmed.Client.NextKeyRefused", type=kind, detail="no such keys", status=400)
+
+
+@pytest.mark.parametrize("kind", ["badPublicKey", "malformed"])
+def test_new_key_that_the_ca_refuses_makes_way_for_another(tmp_path: Path, kind: str) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            it.clientd.failures["ChangeKey"] = [_refused(kind)]
+            number = await _change(it, "RolloverKey", **_P384)
+            assert await it.caller.result(number) == "failed"
+            assert it.privd.called == ["NewAccountKey", "DropAccountKey"]
+            ((name, message),) = _errors(it, number)
+            assert name == f"org.acmed1.AcmeError.{kind}"
+            assert message == (
+                "no such keys; the account keeps the key that it has. To do: roll the account over to a key of another "
+                "type (acmectl account rollover --key-type)"
+            )
+            number = await _change(it, "RolloverKey", key_type=Variant("s", "rsa-2048"))
+            assert await it.caller.result(number) == "done"
+            assert it.privd.key == "rsa-2048"
+
+    asyncio.run(run())
+
+
+def test_new_key_of_a_job_that_failed_is_finished_before_another(tmp_path: Path) -> None:
+    """The CA may know it."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            it.clientd.failures["ChangeKey"] = [_acme("serverInternal", "later", 500)]
+            assert await it.caller.result(await _change(it, "RolloverKey", **_P384)) == "failed"
+            it.privd.calls.clear()
+            number = await _change(it, "RolloverKey", key_type=Variant("s", "rsa-2048"))
+            assert await it.caller.result(number) == "done"
+            assert it.privd.called == ["NewAccountKey", "AdoptAccountKey"] * 2
+            assert it.privd.key == "rsa-2048"
+
+    asyncio.run(run())
+
+
+def test_new_key_of_a_job_that_failed_makes_way_where_the_ca_refuses_it_now(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            it.privd.next_key = "ecdsa-p384"
+            it.clientd.failures["ChangeKey"] = [_refused("badPublicKey")]
+            number = await _change(it, "RolloverKey", key_type=Variant("s", "rsa-2048"))
+            assert await it.caller.result(number) == "done"
+            assert it.privd.called == ["NewAccountKey", "DropAccountKey", "NewAccountKey", "AdoptAccountKey"]
+            assert it.privd.key == "rsa-2048"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("ordinal", [1, 2])
+def test_new_key_after_one_of_another_type_after_sigkill(tmp_path: Path, ordinal: int) -> None:
+    """In the first adoption, of what an earlier job has left, and in the second one."""
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            _configure(it)
+            await it.start_process()
+            it.privd.next_key = "ecdsa-p384" if ordinal == 1 else ""
+            it.privd.key = "ecdsa-p384"
+            begun = _change(it, "RolloverKey", key_type=Variant("s", "rsa-3072"))
+            number = await it.kill_in(it.privd, "AdoptAccountKey", begun)
+            await it.start_process()
+            assert await it.caller.result(number) == "done"
+            assert (it.privd.key, it.privd.next_key) == ("rsa-3072", "")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("daemon", ["privd", "clientd"])
+def test_new_key_that_is_refused_after_sigkill(tmp_path: Path, daemon: str) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            _configure(it)
+            await it.start_process()
+            it.clientd.errors["ChangeKey"] = _refused("badPublicKey")
+            peer = it.privd if daemon == "privd" else it.clientd
+            method = "DropAccountKey" if daemon == "privd" else "ChangeKey"
+            number = await it.kill_in(peer, method, _change(it, "RolloverKey", **_P384))
+            await it.start_process()
+            assert await it.caller.result(number) == "failed"
+            assert (it.privd.key, it.privd.next_key) == ("ecdsa-p256", "")
 
     asyncio.run(run())
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from acmed.bus import Variant
+from acmed.bus import DBusError, Variant
 from acmed.manager.installed import read
+from acmed.varlink import VarlinkError
 from tests.bus.peers import certificate
 from tests.bus.rig import EVERYBODY, Rig, rig
 
@@ -43,6 +44,45 @@ def test_difference_is_shown_and_ordered_anew(tmp_path: Path, word: str, keys: d
             assert (values["Differences"], values["State"]) == ([word], "due")
             ((_, number, _),) = await _due(it)
             assert await it.caller.result(number) == "done"
+            values = await it.caller.properties()
+            assert (values["Differences"], values["State"]) == ([], "valid")
+            assert await _due(it) == []
+
+    asyncio.run(run())
+
+
+def test_ca_that_an_account_has_been_moved_to(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure_account("other", "https://other.example/directory", "https://other.example/1")
+            number = await it.caller.order("", _NAME, account=Variant("s", "other"))
+            assert await it.caller.result(number) == "done"
+            it.privd.configure_account("other", "https://another.example/directory", "https://another.example/1")
+            values = await it.caller.properties()
+            assert (values["Differences"], values["State"]) == (["ca"], "due")
+            ((_, number, _),) = await _due(it)
+            assert await it.caller.result(number) == "done"
+            # The CA that has it is not there to be asked any more.
+            assert it.clientd.given("RenewalInfo") == []
+            values = await it.caller.properties()
+            assert (values["Differences"], values["State"]) == ([], "valid")
+
+    asyncio.run(run())
+
+
+def test_ca_is_not_known_of_what_an_older_acmed_ordered(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            await it.start_process()
+            assert await it.caller.result(await it.caller.order("", _NAME)) == "done"
+            await it.kill()
+            path = it.places.state / "certificates" / f"{_NAME}.json"
+            data = json.loads(path.read_text())
+            del data["issued"]["directory"], data["limited_until"]
+            path.write_text(json.dumps(data))
+            text = (it.places.etc / "acmed.toml").read_text()
+            (it.places.etc / "acmed.toml").write_text(text.replace("ca.example", "another.example"))
+            await it.start(EVERYBODY)
             values = await it.caller.properties()
             assert (values["Differences"], values["State"]) == ([], "valid")
             assert await _due(it) == []
@@ -117,11 +157,119 @@ def test_key_that_root_replaced(tmp_path: Path) -> None:
             new.write_text("two")
             new.replace(key)
             assert (await it.caller.properties())["Differences"] == ["key-file"]
+            it.privd.replaced.add(_NAME)
             ((_, number, _),) = await _due(it)
             assert await it.caller.result(number) == "done"
             # Out of sight it is as it was.
             key.unlink()
             assert (await it.caller.properties())["Differences"] == []
+
+    asyncio.run(run())
+
+
+def test_key_that_was_only_written_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            key = tmp_path / "own.key"
+            key.write_text("one")
+            it.privd.configure(_NAME, [_NAME], key_file=str(key))
+            assert await it.caller.result(await it.caller.order(_NAME)) == "done"
+            key.write_text("one, and a comment")
+            assert (await it.caller.properties())["Differences"] == ["key-file"]
+            assert await _due(it) == []
+            assert (await it.caller.properties())["Differences"] == []
+
+    asyncio.run(run())
+
+
+_ASKING = {
+    "RenewDue": lambda it: it.caller.manager("RenewDue", "t", 0),
+    "Renew": lambda it: it.caller.renew(),
+    "Reload": lambda it: it.caller.manager("Reload"),
+}
+
+
+@pytest.mark.parametrize("member", _ASKING)
+def test_key_where_acmed_cannot_look(tmp_path: Path, member: str) -> None:
+    """acme-privd can, and is asked, but not to show how things are."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure(_NAME, [_NAME], key_file="/nonexistent/own.key")
+            assert await it.caller.result(await it.caller.order(_NAME)) == "done"
+            it.privd.calls.clear()
+            it.caller.signals.clear()
+            it.privd.replaced.add(_NAME)
+            assert (await it.caller.properties())["Differences"] == []
+            await it.caller.manager("ListCertificates")
+            assert it.privd.called == []
+            await _ASKING[member](it)
+            assert it.privd.calls[0] == ("ProvidedKeys", {"keys": [{"certificate": _NAME, "seen": ""}]})
+            if member == "Reload":
+                assert (await it.caller.properties())["Differences"] == ["key-file"]
+                await it.caller.renew()
+            number = (await it.caller.until("JobNew")).body[0]
+            assert await it.caller.result(number) == "done"
+            assert (await it.caller.properties())["Differences"] == []
+            assert await _due(it) == []
+
+    asyncio.run(run())
+
+
+def test_key_where_acmed_cannot_look_is_remembered(tmp_path: Path) -> None:
+    """Until the certificate is another one."""
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            await it.start_process()
+            it.privd.configure(_NAME, [_NAME], key_file="/nonexistent/own.key")
+            assert await it.caller.result(await it.caller.order(_NAME)) == "done"
+            it.privd.replaced.add(_NAME)
+            await it.caller.manager("Reload")
+            await it.kill()
+            it.privd.calls.clear()
+            await it.start(EVERYBODY)
+            assert (await it.caller.properties())["Differences"] == ["key-file"]
+            assert it.privd.called == []
+            gate = it.privd.gate("NewRequest")  # the order that follows does not come to anything here
+            assert await _due(it)
+            (asked,) = it.privd.given("ProvidedKeys")
+            assert asked["keys"][0]["seen"].endswith(" True")
+            assert (await it.caller.properties())["Differences"] == ["key-file"], "nothing was said, as it is the same"
+            gate.set()
+            it.privd.install(_NAME, certificate([_NAME]))
+            assert (await it.caller.properties())["Differences"] == []
+
+    asyncio.run(run())
+
+
+def test_key_that_nobody_can_say_anything_of(tmp_path: Path) -> None:
+    """It fails nothing."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure(_NAME, [_NAME], key_file="/nonexistent/own.key")
+            assert await it.caller.result(await it.caller.order(_NAME)) == "done"
+            it.privd.errors["ProvidedKeys"] = VarlinkError("org.varlink.service.MethodNotImplemented", method="x")
+            assert await _due(it) == []
+            await it.caller.manager("Reload")
+            with pytest.raises(DBusError) as early:
+                await it.caller.renew()
+            assert early.value.name == "org.acmed1.Error.NotDue"
+
+    asyncio.run(run())
+
+
+def test_nobody_is_asked_where_no_key_is_provided(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            assert await it.caller.result(await it.caller.order("", _NAME)) == "done"
+            it.privd.calls.clear()
+            assert await _due(it) == []
+            await it.caller.manager("Reload")
+            with pytest.raises(DBusError):
+                await it.caller.renew()
+            assert it.privd.called == []
 
     asyncio.run(run())
 

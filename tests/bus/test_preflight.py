@@ -32,39 +32,86 @@ def _break(it: Rig, what: str) -> None:
         ("caa", "www.example.com: caa is wrong"),
     ],
 )
-def test_what_is_wrong_ends_the_job_before_the_ca_is_told(tmp_path: Path, what: str, words: str) -> None:
+def test_what_is_wrong_ends_the_job_before_anything_is_ordered(tmp_path: Path, what: str, words: str) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
             _break(it, what)
             result, name, message = await _order(it)
             assert (result, name) == ("failed", "org.acmed1.Error.PreflightFailed")
             assert words in message
-            assert "Finalize" not in it.clientd.called
-            assert it.privd.called[-1] in ("CloseChallenge", "Notify")
+            assert "Order" not in it.clientd.called
+            assert "OpenChallenge" not in it.privd.called
             assert [*it.places.tokens.iterdir()] == []
 
     asyncio.run(run())
 
 
 @pytest.mark.parametrize("what", ["clock", "resolve", "caa"])
-def test_nothing_can_be_in_the_way_of_what_is_valid_at_the_ca(tmp_path: Path, what: str) -> None:
+def test_nothing_can_be_in_the_way_of_an_order_whose_names_are_valid(tmp_path: Path, what: str) -> None:
+    """The CA may have issued, and nothing of its own is looked at any more."""
+
     async def run() -> None:
         async with rig(tmp_path) as it:
             it.clientd.already_valid = True
+            it.clientd.kept = {"www.example.com": False}
             _break(it, what)
             assert (await _order(it))[0] == "done"
+            assert "Order" not in it.clientd.called
 
     asyncio.run(run())
 
 
-def test_only_the_way_that_is_taken_counts(tmp_path: Path) -> None:
+def test_only_the_way_that_is_taken_counts_for_an_order_that_there_is(tmp_path: Path) -> None:
     """http-01 was expected and looked at; the CA offers something else."""
 
     async def run() -> None:
         async with rig(tmp_path) as it:
             it.clientd.challenge_type = "tls-alpn-01"
+            it.clientd.kept = {"www.example.com": False}
             _break(it, "resolve")
             assert (await _order(it))[0] == "done"
+
+    asyncio.run(run())
+
+
+def test_what_is_wrong_ends_the_job_of_an_order_that_there_is(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.kept = {"www.example.com": False}
+            _break(it, "resolve")
+            assert (await _order(it))[1] == "org.acmed1.Error.PreflightFailed"
+            assert not {"Order", "Finalize"} & set(it.clientd.called)
+            assert "OpenChallenge" not in it.privd.called
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("method", "result"), [("none", "failed"), ("update", "done")])
+def test_lasting_record_that_is_missing(tmp_path: Path, method: str, result: str) -> None:
+    """Nothing is ordered where it cannot be set; the name may be in a zone of somebody else's, by an alias."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure("www.example.com", ["www.example.com"], challenge="dns-persist-01")
+            it.clientd.challenge_type = "dns-persist-01"
+            it.dnsd.methods = {"example.com": method}
+            it.dnsd.find_error("records", "www.example.com", "there is none")
+            number = await it.caller.order("www.example.com")
+            assert await it.caller.result(number) == result
+            ((_, found),) = [
+                (finding[0], finding[2])
+                for finding in (await it.caller.call(WWW, CERTIFICATE, "Check", "a{sv}", {}))[0]
+                if finding[0] == "records"
+            ]
+            if result == "failed":
+                name, message = (await it.caller.properties())["LastError"]
+                assert (name, found) == ("org.acmed1.Error.PreflightFailed", "error")
+                assert "there is none" in message
+                assert '"ca.example; accounturi=https://ca.example/account/1" is to be set' in message
+                assert "Order" not in it.clientd.called
+            else:
+                assert found == "warning"
+                assert len(it.dnsd.records) == 1
 
     asyncio.run(run())
 
@@ -118,26 +165,26 @@ def test_a_look_that_takes_long_ends_with_the_order(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
             it.dnsd.gate("Check")
-            it.clientd.errors["Order"] = VarlinkError("org.acmed.Client.KeyUnavailable", account="default", reason="x")
-            assert (await _order(it))[1] == "org.acmed1.Error.KeyUnavailable"
+            it.privd.errors["NewRequest"] = VarlinkError("org.acmed.Priv.InvalidConfiguration", message="x")
+            assert (await _order(it))[1] == "org.acmed1.Error.InvalidConfiguration"
             assert (await it.caller.properties(WWW))["Job"] == [0, "/"]
 
     asyncio.run(run())
 
 
-def test_what_is_wrong_is_not_waited_for(tmp_path: Path) -> None:
-    """Name servers may take minutes until they have a record, of which nothing will come."""
+def test_no_record_is_set_where_something_is_wrong(tmp_path: Path) -> None:
+    """Name servers may take minutes until they have one, of which nothing will come."""
 
     async def run() -> None:
         async with rig(tmp_path) as it:
             (it.places.etc / "acmed.toml.d" / "zones.toml").write_text('[zone."example.com"]\n')
             it.dnsd.methods = {"example.com": "update"}
             it.clientd.challenge_type = "dns-01"
-            it.dnsd.gate("Wait")
+            it.clientd.kept = {"www.example.com": False}
             _break(it, "caa")
             result, name, _ = await _order(it)
             assert (result, name) == ("failed", "org.acmed1.Error.PreflightFailed")
-            assert it.dnsd.records == set()
+            assert "Present" not in it.dnsd.called
 
     asyncio.run(run())
 
@@ -157,5 +204,43 @@ def test_check_says_it_all_and_orders_nothing(tmp_path: Path) -> None:
             ]
             assert findings[3][3] == "port 80 cannot be opened: nginx has it"
             assert it.clientd.called == ["Directory"]
+
+    asyncio.run(run())
+
+
+def test_check_looks_at_all_accounts(tmp_path: Path) -> None:
+    """What is the same for all is told once; what would keep another account from helping out stops no order."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            for name, more in (("one", ""), ("two", '[account.two.limits]\norders = "1/1h"\n')):
+                uri = f"https://{name}.example/account/1"
+                it.privd.configure_account(name, f"https://{name}.example/directory", uri, more)
+            it.privd.configure("other.example.com", ["other.example.com"], account="two")
+            assert await it.caller.result(await it.caller.order("other.example.com")) == "done"
+            it.privd.configure("www.example.com", ["www.example.com"], account="one", failover=["two"])
+            it.dnsd.refused_accounts = {"https://two.example/account/1"}
+            it.dnsd.find_error("resolve", "www.example.com", "is not of this host", severity="warning")
+            (found,) = await it.caller.call(WWW, CERTIFICATE, "Check", "a{sv}", {})
+            assert sorted(map(tuple, found)) == sorted(
+                [
+                    ("resolve", "www.example.com", "warning", "is not of this host"),
+                    ("caa", "www.example.com", "ok", "account one: allowed"),
+                    ("caa", "www.example.com", "warning", "account two: forbidden"),
+                    ("clock", "one", "ok", "this host's clock and that of the CA differ by 0 s"),
+                    ("clock", "two", "ok", "this host's clock and that of the CA differ by 0 s"),
+                    ("limit", "one", "ok", "no known limit is in the way of a new order"),
+                    (
+                        "limit",
+                        "two",
+                        "warning",
+                        next(text for check, who, _, text in found if (check, who) == ("limit", "two")),
+                    ),
+                    ("port", "http-01", "ok", "answers to http-01 can be made reachable"),
+                ]
+            )
+            assert any(
+                text.startswith("acmed keeps to a limit of account 'two': 1 orders in 1 h") for *_, text in found
+            )
 
     asyncio.run(run())

@@ -3,14 +3,18 @@
 
 import asyncio
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from acmed.bus import DBusError, Variant
+from acmed.manager import clock
+from acmed.manager.clock import DAY, MINUTE
 from acmed.varlink import VarlinkError
 from tests.bus.peers import certificate, der, request
+from tests.bus.polkit import NO
 from tests.bus.rig import CERTIFICATE, JOB, NOBODY, ROOT, WWW, Rig, rig
 
 
@@ -68,6 +72,86 @@ def test_revoked_certificate_is_replaced_at_once_with_a_new_key(tmp_path: Path) 
             values = await it.caller.properties()
             assert (values["State"], values["Endangered"]) == ("valid", False)
             assert values["FingerprintSHA256"] != before
+
+    asyncio.run(run())
+
+
+def test_pause_after_failures_does_not_keep_a_revoked_one_in_use(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            await _ordered(it)
+            it.clientd.unreachable.add("default")
+            for _ in range(4):
+                assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
+            values = await it.caller.properties()
+            assert values["RetryAt"] - values["LastErrorTimestamp"] == DAY
+            it.clientd.unreachable.clear()
+            number = await _revoke(it)
+            assert await it.caller.result(number) == "done"
+            assert _detail(it, number) == ""
+            assert await it.caller.result(number + 1) == "done"
+            values = await it.caller.properties()
+            assert (values["State"], values["Failures"], values["RetryAt"]) == ("valid", 0, 0)
+
+    asyncio.run(run())
+
+
+def test_failures_after_a_revocation_are_another_row(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            await _ordered(it)
+            it.clientd.errors["Order"] = _acme("serverInternal", "not now")
+            for _ in range(3):
+                assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
+            number = await _revoke(it)
+            assert await it.caller.result(number) == "done"
+            assert await it.caller.result(number + 1) == "failed"
+            values = await it.caller.properties()
+            assert (values["State"], values["Failures"]) == ("revoked", 1)
+            assert values["RetryAt"] - values["LastErrorTimestamp"] == MINUTE
+
+    asyncio.run(run())
+
+
+def test_time_that_the_ca_asked_for_is_kept_and_told(tmp_path: Path) -> None:
+    """It is asked for a certificate again when it lets us, and no later, however many attempts failed before."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            await _ordered(it)
+            it.clientd.unreachable.add("default")
+            for _ in range(4):
+                assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
+            it.clientd.unreachable.clear()
+            it.clientd.errors["Order"] = VarlinkError(
+                "org.acmed.Client.Acme", type="rateLimited", detail="too many", status=429, retryAfter=7200,
+                final=False, subproblems=[],
+            )  # fmt: skip
+            assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
+            number = await _revoke(it)
+            assert await it.caller.result(number) == "done"
+            values = await it.caller.properties()
+            assert (values["State"], values["Endangered"], values["Failures"]) == ("revoked", True, 1)
+            assert values["RetryAt"] - values["LastErrorTimestamp"] == 120 * MINUTE
+            assert "too many" in values["LastError"][1]
+            assert f"it is not replaced before {clock.text(values['RetryAt'])}: too many" in _detail(it, number)
+            assert await it.caller.manager("ListJobs") == [[]]
+            assert (await it.caller.manager("RenewDue", "t", 0)) == [[]]
+
+    asyncio.run(run())
+
+
+def test_broken_configuration_is_said_to_be_what_keeps_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            await _ordered(it)
+            it.privd.configure("www.example.com", ["www.example.com"], nombre=1)
+            number = await _revoke(it)
+            assert await it.caller.result(number) == "done"
+            assert "nombre" in _detail(it, number)
+            it.privd.configure("www.example.com", ["www.example.com"])
+            ((_, number, _),) = (await it.caller.manager("RenewDue", "t", 0))[0]
+            assert await it.caller.result(number) == "done"
 
     asyncio.run(run())
 
@@ -151,6 +235,27 @@ def test_signed_by_its_own_key_also_when_the_ca_refuses_nonces(tmp_path: Path) -
     asyncio.run(run())
 
 
+def test_signed_by_its_own_key_when_its_account_is_gone(tmp_path: Path) -> None:
+    """Another account at the same CA says how that is reached; one at another CA does not."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            directories = {"elsewhere": "https://elsewhere.example/dir", "gone": "https://ca.example/one", "same": ""}
+            directories["same"] = directories["gone"]
+            for name, directory in directories.items():
+                it.privd.configure_account(name, directory, f"{directory}/1")
+            number = await it.caller.order("", "www.example.com", account=Variant("s", "gone"))
+            assert await it.caller.result(number) == "done"
+            it.privd.account_file("gone").unlink()
+            number = await _revoke(it, certificate_key=True)
+            assert await it.caller.result(number) == "done"
+            assert [given["account"] for given in it.clientd.given("SendRevocation")] == ["same"]
+            assert (await it.caller.properties())["State"] == "revoked"
+            assert "'account' is 'gone', which is no account" in _detail(it, number)
+
+    asyncio.run(run())
+
+
 def test_nonces_that_are_refused_without_end(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
@@ -223,6 +328,91 @@ def test_certificate_of_somebody_else(tmp_path: Path) -> None:
             assert (permit["account"], permit["reason"], permit["der"]) == ("default", 1, sent["der"])
             assert sent["certificate"] == name
             assert await it.caller.manager("ListJobs") == [[]]
+
+    asyncio.run(run())
+
+
+async def _revoke_given(it: Rig, path: str = "www.example.com", **options: Variant) -> int:
+    """By what is installed as that."""
+    found = der((it.places.certificates / path / "cert.pem").read_bytes())
+    number, _ = await it.caller.manager("RevokeOther", "ayua{sv}", found, 4, options)
+    return int(number)
+
+
+@pytest.mark.parametrize("account", [None, "other"])
+def test_certificate_that_is_given_and_managed_is_treated_as_by_its_name(tmp_path: Path, account: str | None) -> None:
+    """By default as the account that got it, and not as the default one. Its twin is not touched."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            for name in ("mine", "other"):
+                it.privd.configure_account(name, f"https://{name}.example/directory", f"https://{name}.example/1")
+            options = {"account": Variant("s", "mine")}
+            numbers = [await it.caller.order(name, "www.example.com", **options) for name in ("rsa", "ecdsa")]
+            assert [await it.caller.result(number) for number in numbers] == ["done", "done"]
+            rsa, ecdsa = f"{ROOT}/certificate/rsa", f"{ROOT}/certificate/ecdsa"
+            before, twin = await it.caller.properties(rsa), await it.caller.properties(ecdsa)
+            number = await _revoke_given(it, "rsa", **({"account": Variant("s", account)} if account else {}))
+            assert (await it.caller.until("JobNew", number)).body[2] == "rsa"
+            assert await it.caller.result(number) == "done"
+            assert [given["account"] for given in it.clientd.given("Revoke")] == [account or "mine"]
+            archived = [(given["certificate"], given["fingerprint"]) for given in it.privd.given("Archive")]
+            assert archived == [("rsa", before["FingerprintSHA256"])]
+            assert await it.caller.result(number + 1) == "done"
+            after = await it.caller.properties(rsa)
+            assert (after["State"], after["FingerprintSHA256"] != before["FingerprintSHA256"]) == ("valid", True)
+            assert await it.caller.properties(ecdsa) == twin
+            assert [given["new_key"] for given in it.privd.given("NewRequest")] == [False, False, True]
+
+    asyncio.run(run())
+
+
+def test_certificate_that_is_given_is_not_replaced_where_that_was_said(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            await _ordered(it)
+            assert await it.caller.result(await _revoke_given(it, replace=Variant("b", False))) == "done"
+            values = await it.caller.properties()
+            assert (values["State"], values["Endangered"]) == ("revoked", False)
+            assert (await it.caller.manager("RenewDue", "t", 0)) == [[]]
+
+    asyncio.run(run())
+
+
+def test_certificate_that_is_given_goes_on_after_sigkill(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            await it.start_process()
+            await _ordered(it)
+            number = await it.kill_in(it.privd, "Archive", _revoke_given(it))
+            await it.start_process()
+            assert await it.caller.result(number) == "done"
+            assert await it.caller.result(await _replacement(it)) == "done"
+            assert it.clientd.called.count("Revoke") == 1
+            assert (await it.caller.properties())["State"] == "valid"
+
+    asyncio.run(run())
+
+
+def test_polkit_is_asked_the_same_for_a_managed_certificate_by_both_ways(tmp_path: Path) -> None:
+    """Else a rule for what is not managed would let somebody have one replaced that is."""
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            assert it.polkit
+            it.privd.configure_account("other", "https://other.example/directory", "https://other.example/1")
+            it.privd.configure("www.example.com", ["www.example.com"])
+            it.privd.install("www.example.com", certificate(["www.example.com"]))
+            it.polkit.answer = NO
+            attempts = (partial(_revoke, it), partial(_revoke_given, it))
+            for attempt in (*attempts, partial(_revoke_given, it, account=Variant("s", "other"))):
+                with pytest.raises(DBusError) as refused:
+                    await attempt()
+                assert refused.value.name == "org.freedesktop.DBus.Error.AccessDenied"
+            named, given, other = ((question.action, question.details) for question in it.polkit.asked)
+            assert given == named
+            assert other == (named[0], named[1] | {"account": "default,other"})
+            assert "Revoke" not in it.clientd.called
 
     asyncio.run(run())
 

@@ -83,6 +83,12 @@ class Pebble:
     asks: str = "127.0.0.1:8053"
     """The DNS server that it validates with: its own one, or another."""
 
+    ocsp_responder: str = ""
+    """The URL that certificates have for it; there is nobody unless a test sees to it."""
+
+    key_algorithm: str = "ecdsa"
+    """Of its own keys, ecdsa or rsa. Only those of RSA it gives away."""
+
     directory = "https://localhost:14000/dir"
     management = "https://localhost:15000"
     ca_file = f"{DIRECTORY}/ca.pem"
@@ -120,6 +126,11 @@ class Pebble:
     def root_pem(self, number: int = 0) -> str:
         """The root certificate of the chains that Pebble issues: that of chain `number`, as there may be alternates."""
         return self._curl("--cacert", self.ca_file, f"{self.management}/roots/{number}")
+
+    def intermediate_pem(self) -> tuple[str, str]:
+        """The certificate and the key that it issues with, where that is of RSA."""
+        certificate = self._curl("--cacert", self.ca_file, f"{self.management}/intermediates/0")
+        return certificate, self._curl("--cacert", self.ca_file, f"{self.management}/intermediate-keys/0")
 
     def set_renewal_info(self, certificate_pem: str, response: str) -> None:
         """Answer `response`, which need not be good JSON, when asked for a certificate's renewal information."""
@@ -166,12 +177,12 @@ class Pebble:
             "privateKey": f"{DIRECTORY}/server.key",
             "httpPort": self.http_port,
             "tlsPort": self.tls_port,
-            "ocspResponderURL": "",
+            "ocspResponderURL": self.ocsp_responder,
             "externalAccountBindingRequired": bool(self.external_account_keys),
             "externalAccountMACKeys": dict(self.external_account_keys),
             "domainBlocklist": list(self.blocked_domains),
             "caaIdentities": list(self.issuer_names),
-            "keyAlgorithm": "ecdsa",
+            "keyAlgorithm": self.key_algorithm,
             "profiles": {
                 name: {
                     "description": profile.description,

@@ -144,8 +144,6 @@ class Hosts:
         head = f'[account.{account}]\ndirectory = "{Pebble.directory}"\nca-file = "{Pebble.ca_file}"\n'
         text = "".join(f"{line}\n" for line in lines)
         self.machine.write(f"/etc/acmed/acmed.toml.d/{account}.toml", head + text)
-        # They have read the configuration when they were started, and may not be idle yet.
-        self.machine.run(["systemctl", "stop", "acme-keyd.service", "acme-clientd.service"])
 
     def register(self, account: str) -> str:
         """Its URL."""

@@ -78,16 +78,16 @@ def test_the_life_of_an_account(keyd: Keyd) -> None:
     assert privd.call("SetContact", account=NAME, contact=[]) == {}
 
     old = keyd.key()
-    assert privd.call("NewAccountKey", account=NAME, keyType="ecdsa-p384") == {}
+    assert privd.call("NewAccountKey", account=NAME, keyType="ecdsa-p384") == {"keyType": "ecdsa-p384"}
     privd.shell("systemctl kill --signal=SIGKILL acme-keyd.service acme-privd.service")
     change = keyd.call("SignKeyChange", url=f"{DIRECTORY}/key-change", nonce="bm9uY2U")
     inner = decoded(change["payload"])
     assert decoded(inner["protected"])["alg"] == "ES384"
     assert keyd.key() == old
-    assert privd.call("AdoptAccountKey", account=NAME) == {}
+    assert privd.call("AdoptAccountKey", account=NAME) == {"keyType": "ecdsa-p384"}
     new = keyd.key()
     assert new != old
-    assert privd.call("AdoptAccountKey", account=NAME) == {}
+    assert privd.call("AdoptAccountKey", account=NAME) == {"keyType": "ecdsa-p384"}
     assert keyd.key() == new
     assert keyd.call("SignKeyChange", url=f"{DIRECTORY}/key-change", nonce="bm9uY2U")["error"] == "KeyUnavailable"
     assert privd.shell(f"ls {SEALED}.next-accounts") == ""

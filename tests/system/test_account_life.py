@@ -29,11 +29,11 @@ client = varlink.Client(varlink.load("org.acmed.Client"), paths.CLIENT_SOCKET)
 print(asyncio.run(client.call("ReadAccount", timeout=60, job=1, account="life")))
 """
 THUMBPRINT = """
-import asyncio
+import asyncio, sys
 from acmed import paths, varlink
 
 client = varlink.Client(varlink.load("org.acmed.Key"), paths.KEY_SOCKET)
-print(asyncio.run(client.call("GetAccount", timeout=60, account="life"))["thumbprint"])
+print(asyncio.run(client.call("GetAccount", timeout=60, account=sys.argv[1]))["thumbprint"])
 """
 
 
@@ -63,8 +63,8 @@ def as_acmed(machine: Machine, program: str) -> str:
     return machine.run(["python3", "-c", program], user="acmed").stdout
 
 
-def thumbprint(machine: Machine) -> str:
-    return machine.run(["python3", "-c", THUMBPRINT]).stdout
+def thumbprint(machine: Machine, account: str = ACCOUNT) -> str:
+    return machine.run(["python3", "-c", THUMBPRINT, account]).stdout
 
 
 def order(machine: Machine, account: str = ACCOUNT) -> None:
@@ -87,6 +87,34 @@ def test_an_external_account_binding(machine: Machine, life: Gate) -> None:
     )
     assert f'eab-key-id = "{KEY_ID}"' in machine.read("/etc/acmed/acmed.toml.d/account-life-bound.toml")
     order(machine, "life-bound")
+
+
+@pytest.mark.parametrize("key_type", ["ecdsa-p521", "rsa-3072", "rsa-4096"])
+def test_an_account_with_a_key_of_another_type(machine: Machine, life: Gate, key_type: str) -> None:
+    account = f"life-{key_type}"
+    add(machine, account, "--key-type", key_type, *BOUND, "/run/hmac")
+    order(machine, account)
+    before = thumbprint(machine, account)
+    Acmectl(machine).run("account", "rollover", account, "--key-type", "ecdsa-p521")
+    assert thumbprint(machine, account) != before
+    order(machine, account)
+
+
+def test_a_type_of_key_that_the_ca_does_not_take(machine: Machine, life: Gate) -> None:
+    """Nothing of it is in the way of another one; an account that is there keeps its key."""
+    refused = add(machine, "life-ed25519", "--key-type", "ed25519", *BOUND, "/run/hmac", code=1)
+    assert "badSignatureAlgorithm" in refused
+    assert "ES256" in refused, "what the CA takes"
+    assert "take another --key-type" in refused
+    assert "life-ed25519" not in Acmectl(machine).text("account", "list")
+    left = machine.run(["sh", "-c", f"ls -A {SEALED}.* /etc/acmed/acmed.toml.d /etc/acmed/ca"]).stdout
+    assert "life-ed25519" not in left
+    add(machine, "life-ed25519", *BOUND, "/run/hmac")
+    before = thumbprint(machine, "life-ed25519")
+    result = Acmectl(machine).run("account", "rollover", "life-ed25519", "--key-type", "ed25519", code=1)
+    assert "another type" in result.stdout + result.stderr
+    assert thumbprint(machine, "life-ed25519") == before
+    order(machine, "life-ed25519")
 
 
 def test_contacts(machine: Machine, life: Gate) -> None:

@@ -1,27 +1,33 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What account keys have signed, as acmectl shows it from the journal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.machine import Machine
+from tests.machine.pebble import Pebble
 from tests.system.acmectl import Acmectl
 from tests.system.people import PLAIN, people
 
 NAME = "log.example.com"
 UNIT = "acme-keyd.service"
-REFUSED = """
-import asyncio
+# Root asks for a signature: who is in no unit, and says nothing.
+ASKS = """
+import asyncio, sys
 from acmed import paths, varlink
 
 client = varlink.Client(varlink.load("org.acmed.Key"), paths.KEY_SOCKET)
 try:
-    asyncio.run(client.call("Sign", timeout=60, account="default", url="https://evil.example", nonce="bm8", payload=""))
+    asked = dict(zip(("account", "url"), sys.argv[1:]))
+    asyncio.run(client.call("Sign", timeout=60, nonce="bm8", payload="", **asked))
+    print("signed")
 except varlink.VarlinkError as error:
     print(error.name)
 """
+EVIL = "https://evil.example"
+DROPIN = "/etc/acmed/acmed.toml.d/account-log.toml"
 FORGERIES = 20
 FORGE = f"""
 from systemd import journal
@@ -37,10 +43,27 @@ def acmectl(machine: Machine, account: str) -> Iterator[Acmectl]:
     """A certificate was ordered, and a signature refused."""
     acmectl = Acmectl(machine)
     acmectl.run("order", NAME, "--account", account)
-    assert "NotPermitted" in machine.run(["python3", "-c", REFUSED]).stdout
+    assert "NotPermitted" in ask(machine, "default", EVIL)
     with people(machine):
         yield acmectl
     acmectl.run("forget", NAME)
+
+
+def ask(machine: Machine, *asked: str) -> str:
+    return machine.run(["python3", "-c", ASKS, *asked]).stdout
+
+
+@pytest.fixture
+def configure(machine: Machine) -> Iterator[Callable[[str], None]]:
+    """Has acme-keyd start with a file of configuration more."""
+
+    def inner(text: str) -> None:
+        machine.write(DROPIN, text)
+        machine.run(["systemctl", "stop", UNIT])
+
+    yield inner
+    machine.run(["rm", "-f", DROPIN])
+    machine.run(["systemctl", "stop", UNIT])
 
 
 def entries(acmectl: Acmectl, *options: str) -> list[dict[str, Any]]:
@@ -66,10 +89,39 @@ def test_an_order(acmectl: Acmectl, account: str) -> None:
 
 
 def test_a_refusal(acmectl: Acmectl, account: str) -> None:
-    refused = [one for one in entries(acmectl, account) if not one["signed"]][-1]
-    assert refused["url"] == "https://evil.example"
+    refused = [one for one in entries(acmectl, account) if one["result"] == "refused"][-1]
+    assert refused["url"] == EVIL
     assert refused["peer"]["uid"] == 0
     assert refused["signer"]["unit"] == UNIT
+
+
+@pytest.mark.parametrize("level", ["notice", "emerg"])
+def test_the_level_of_the_log_is_not_that_of_the_record(
+    acmectl: Acmectl, account: str, configure: Callable[[str], None], level: str
+) -> None:
+    configure(f'[log-level]\nacme-keyd = "{level}"\n')
+    before = len(entries(acmectl, account, "--lines", "10000"))
+    allowed = next(one["url"] for one in entries(acmectl, account) if one["operation"] == "newOrder")
+    assert ask(acmectl.machine, account, allowed) == "signed\n"
+    assert "NotPermitted" in ask(acmectl.machine, account, EVIL)
+    signed, refused = entries(acmectl, account, "--lines", "10000")[before:]
+    assert (signed["result"], signed["operation"], signed["url"]) == ("signed", "POST-as-GET", allowed)
+    assert (refused["result"], refused["url"]) == ("refused", EVIL)
+    assert [one["peer"]["unit"] for one in (signed, refused)] == [None, None]
+
+
+def test_a_key_that_cannot_be_used(acmectl: Acmectl, pebble: Pebble, configure: Callable[[str], None]) -> None:
+    """It says what it is: no defect, and no acme-clientd that was taken over."""
+    origin = pebble.directory.removesuffix("/dir")
+    account = f'[account.lost]\ndirectory = "{pebble.directory}"\nca-file = "{pebble.ca_file}"\n'
+    configure(f'{account}uri = "{origin}/my-account/1"\nkey = "file:/etc/acmed/lost.pem"\n')
+    assert "KeyUnavailable" in ask(acmectl.machine, "lost", f"{origin}/order/1")
+    (entry,) = entries(acmectl, "lost")
+    assert (entry["result"], entry["signed"], entry["rule"]) == ("unavailable", False, "origin")
+    assert "/etc/acmed/lost.pem" in entry["reason"]
+    said = acmectl.machine.run(["journalctl", "--catalog", f"--unit={UNIT}", "ACME_ACCOUNT=lost"]).stdout
+    assert "The key of account lost could not be used" in said
+    assert "taken" not in said and "its own master" not in said
 
 
 def test_others(acmectl: Acmectl) -> None:

@@ -218,14 +218,14 @@ def test_dns_persist_01_where_acmed_can_set_it(rig: Rig) -> None:
 
 
 def test_dns_persist_01_where_somebody_else_sets_it(rig: Rig) -> None:
-    """Looked for before the CA is asked to; then published as printed."""
+    """Looked for before anything is ordered; then published as printed."""
     name = rig.site.certificate("by-hand", ["manual.test"], challenge="dns-persist-01")
     printed = rig.site.ctl.text("dns", "show", "--nsupdate", name)
     value = printed.split('"')[1]
     said = rig.site.ctl.error("order", "--name", name, code=1)
     assert f'_validation-persist.manual.test TXT "{value}" is to be set' in said
     assert "or set it by hand, once and for all" in said
-    assert "org.acmed1.Error.ChallengeUnavailable" in said
+    assert "org.acmed1.Error.PreflightFailed" in said
     rig.machine.write("/run/dns01.key", STRANGER.bind)
     script = f"server {PRIMARY}\nzone manual.test\n{printed}"
     rig.machine.run(["nsupdate", "-k", "/run/dns01.key"], input=script)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.machine import Machine, Pebble
 from tests.system.faults.faults import Faults, faults
-from tests.system.faults.table import AUTHZ, CHALLENGE, FINALIZE, ORDER, TABLE, Case, at, busy
+from tests.system.faults.table import AUTHZ, CHALLENGE, FINALIZE, LIST, ORDER, POLLS, TABLE, Case, at, busy
 from tests.system.lease import wait_closed
 
 ACCOUNT = "faults"
@@ -74,7 +74,7 @@ def rig(machine: Machine, pebble: Pebble, account: str) -> Iterator[Rig]:
 @pytest.fixture
 def name(rig: Rig, request: pytest.FixtureRequest) -> Iterator[str]:
     """That of a certificate, which is forgotten afterwards, with all that acmed would do for it. acme-clientd does not
-    run: directory and nonce are part of what is seen.
+    run: what it costs to begin is part of what is seen.
     """
     name = re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-") + ".example.com"
     rig.machine.run(["systemctl", "stop", "acme-clientd.service"])
@@ -86,12 +86,22 @@ def name(rig: Rig, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.mark.parametrize("case", TABLE, ids=[case.name for case in TABLE])
 def test_fault(rig: Rig, name: str, case: Case) -> None:
+    if case.cold:
+        rig.faults.forget_directory()
     rig.faults.plan(*case.faults)
     code, words = rig.order(name)
     requests = rig.faults.requests()
     rig.faults.plan()
     shown = f"{words}\n{requests}"
-    assert len(requests) <= case.most, shown
+    for fault in case.faults:
+        done = [one for one in requests if one["path"].startswith(fault["path"]) and one["done"] == fault["do"]]
+        assert len(done) == fault["times"] if "times" in fault else done, f"{fault}: {shown}"
+    looks = [one for one in requests if one["path"].startswith(LIST)]
+    assert len(requests) - len(looks) <= case.most + POLLS, shown
+    # The list of the account's orders is looked at where an answer to newOrder was lost, and only then.
+    assert bool(looks) == any(one["path"] == ORDER and one["done"] in ("lose", "cut", "reset") for one in requests), (
+        shown
+    )
     if case.words is None:
         assert code == 0, shown
     else:

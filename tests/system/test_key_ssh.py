@@ -62,7 +62,9 @@ def test_each_host_has_its_own_names(both: Hosts, signer: User) -> None:
     both.order("mail", "mail.example.com")
     refused = both.ctl.error("order", "mail.example.com", "--name", "stolen", "--account", "www", code=1)
     assert "KeyUnavailable" in refused
-    assert "Refused to sign newOrder for account default: mail.example.com is none of the names" in refused
+    rule = "Refused to sign newOrder for account default: mail.example.com is none of the names"
+    assert rule in refused
+    assert rule in both.ctl.text("account", "log", "www")
     assert "b.www.example.com is none of the names" in both.ctl.error(
         "order", "b.www.example.com", "--account", "mail", code=1
     )
@@ -74,7 +76,9 @@ def test_no_host_has_the_account(both: Hosts, signer: User) -> None:
         in both.ctl.run("account", "update", "www", "--contact", "evil@example.net", code=1).stderr
     )
     assert "account deactivation needs deactivate" in both.ctl.run("account", "deactivate", "small", code=1).stderr
-    assert both.ctl.run("account", "rollover", "www", code=1).stderr
+    assert "is the administrator's" in both.ctl.run("account", "rollover", "www", code=1).stderr
+    assert "account update needs update" in both.ctl.text("account", "log", "www")
+    assert "account deactivation needs deactivate" in both.ctl.text("account", "log", "small")
 
 
 def test_an_hour_has_so_many_signatures(both: Hosts, signer: User) -> None:

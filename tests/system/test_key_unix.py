@@ -173,3 +173,19 @@ def test_a_lacme_accountd_of_another_user(both: Hosts) -> None:
     said = both.ctl.error("order", "more.example.org", "--account", "local", code=1)
     assert "KeyUnavailable" in said
     assert "nobody listens there any more; remove it" in said
+
+
+def test_another_user_was_there_first(both: Hosts) -> None:
+    """Where anybody may put a socket, no key is taken for a new account."""
+    mallory = both.far.user("mallory")
+    mallory.make_key("ec")
+    mallory.write(mallory.config, KEYD + policy("*.example.com", more='operations = ["order", "newAccount"]'))
+    mallory.run("mkdir ~/run; ln -s ~/run/acme-keyd.sock /run/lock/keyd.sock")
+    both.configure("squatted", 'key = "unix:/run/lock/keyd.sock"')
+    with terminal(both.machine, mallory.name, {"XDG_RUNTIME_DIR": f"{mallory.home}/run"}, "acme-keyd", "--socket"):
+        both.machine.wait_until("mallory's socket", lambda: is_there(both, "/run/lock/keyd.sock"))
+        said = both.ctl.error("account", "add", "squatted", "--agree-tos", code=1)
+        assert "/run/lock may be written by others, who could put another socket there" in said
+        assert mallory.log() == []
+    checked = both.machine.run(["acmectl", "config", "check"], check=False).stdout
+    assert "acme-store-unix.service does not connect to /run/lock/keyd.sock" in checked

@@ -19,7 +19,7 @@ from tests.system.authority import account as account_at
 from tests.system.busctl import MANAGER, ROOT, Caller, certificate_path, monitor
 from tests.system.conftest import add_account
 from tests.system.faults.faults import Faults, faults
-from tests.system.faults.table import ORDER, busy
+from tests.system.faults.table import ORDER, PROBLEM, at, busy
 from tests.system.timer import run_timer
 
 PREFIX = "limits-"
@@ -29,6 +29,7 @@ RATE_LIMITED = "org.acmed1.Error.RateLimited"
 FAILED, EXPIRING = "2f0c6f2fb1d84f5c8a6e9b7f6f0d3c51", "a6f5d1c0c5f04b8ea7a1d0b4c2e87d36"
 FAR = "203.0.113.9"  # where nobody is
 SECOND = 1_000_000  # microseconds
+REPLACED = json.dumps({"type": "urn:ietf:params:acme:error:alreadyReplaced", "detail": "somebody was here before you"})
 
 # In seconds: the time for its renewal is soon over, and not before it was looked at.
 SHORT = Profile("Certificates that are soon in danger", validity=20)
@@ -60,8 +61,9 @@ class Rig:
         return result.stdout + result.stderr
 
     def asked(self) -> list[str]:
-        """Paths at the CA, but for its directory, which a preflight may look at before the limit is seen."""
-        return [request["path"] for request in self.faults.requests() if request["path"] != "/dir"]
+        """Paths at the CA, but for its directory and a nonce, which a preflight may ask for before a limit is seen."""
+        paths = [request["path"] for request in self.faults.requests()]
+        return [path for path in paths if path not in ("/dir", "/nonce-plz")]
 
     def is_limited(self, name: str, words: str) -> None:
         """The CA is not even asked, by no way to begin an order."""
@@ -179,6 +181,22 @@ def test_orders_that_succeed_are_counted_too(rig: Rig, kind: str, names: list[st
             rig.order("elsewhere.example.com", "--name", f"{PREFIX}{kind}-elsewhere")
         # A renewal that the CA is told of counts for none of these.
         rig.ctl.run("renew", f"{PREFIX}{kind}-0", "--force")
+
+
+def test_replacement_that_the_ca_does_not_take_is_no_way_round(rig: Rig) -> None:
+    """It is asked whether it takes it, and for nothing else; names that are validated alone count less."""
+    name = f"{PREFIX}replaced.example.com"
+    with rig.limits(certificates="1/1h", duplicates="1/1h"):
+        rig.order(name)
+        rig.faults.plan(at(ORDER, "refuse", status=409, headers=PROBLEM, body=REPLACED))
+        rig.faults.forget()
+        said = rig.ctl.error("renew", name, "--force", code=7)
+        assert f"acmed keeps to a limit of account '{ACCOUNT}': 1 certificates for exactly these names" in said
+        assert rig.asked().count(ORDER) == 1
+        rig.faults.plan()
+        rig.ctl.run("authorize", name, "--account", ACCOUNT)
+        # As one that the CA takes it is none of these.
+        rig.ctl.run("renew", name, "--force")
 
 
 # What the CA says.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The preflight: each thing that it looks at is wrong once, for `acmectl check` and for an order, which then has the CA
-validate nothing.
+"""The preflight: each thing that it looks at is wrong once, for `acmectl check` and for an order, which then is none at
+the CA.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from tests.system.authority import account as account_at
 from tests.system.busctl import Caller, certificate_path
 from tests.system.conftest import add_account
 from tests.system.faults.faults import Faults, faults
-from tests.system.faults.table import CHALLENGE, DIRECTORY
+from tests.system.faults.table import CERTIFICATE, CHALLENGE, DIRECTORY, ORDER, PROBLEM
 from tests.system.lease import wait_closed
 from tests.system.standstill import SILENT_ADDRESS, silent_host
 
@@ -26,6 +26,7 @@ ACCOUNT = "preflight"
 ACCOUNT_FILE = f"/etc/acmed/acmed.toml.d/account-{ACCOUNT}.toml"
 FAILED = "org.acmed1.Error.PreflightFailed"
 FAR = "203.0.113.9"  # where nobody is
+NOT_NOW = json.dumps({"type": "urn:ietf:params:acme:error:unauthorized", "detail": "come back later"})
 
 NGINX_SITE = "/etc/nginx/sites-enabled/preflight-test"
 SERVER, RESOLVER, NOBODY = "127.0.0.11", "127.0.0.53", "127.0.0.99"
@@ -65,6 +66,10 @@ class Rig:
         """Whether the last order asked the CA to validate anything."""
         return any(one["path"].startswith(CHALLENGE) for one in self.faults.requests())
 
+    def ordered(self) -> bool:
+        """Whether the CA was asked for an order."""
+        return any(one["path"].startswith(ORDER) for one in self.faults.requests())
+
     def is_refused(self, name: str, check: str, words: str) -> None:
         """By both."""
         severity, message = self.check(name, code=1)[check]
@@ -75,7 +80,7 @@ class Rig:
         said = self.order(name, code=1)
         assert FAILED in said
         assert words in said
-        assert not self.validated()
+        assert not self.ordered()
         assert self.ctl.json("status", name, code=1)["lastError"]["name"] == FAILED
 
     def goes_on(self, name: str, check: str, words: str) -> None:
@@ -367,7 +372,9 @@ def test_it_is_turned_off(rig: Rig) -> None:
 
 
 def test_names_are_valid_at_the_ca_already(rig: Rig) -> None:
-    """The CA connects nowhere, and so it does not matter that it could not."""
+    """Nobody knows that before there is an order. Who does not want the preflight then turns it off; ports are not even
+    opened.
+    """
     name = "preflight-valid.example.com"
     rig.configure(name)
     rig.order(name)
@@ -377,12 +384,29 @@ def test_names_are_valid_at_the_ca_already(rig: Rig) -> None:
             found = rig.check(name, code=1)
             assert {check for check, (severity, _) in found.items() if severity == "error"} == {"resolve", "port"}
             rig.faults.forget()
+            assert f"{name}: it has no address" in rig.ctl.error("renew", name, "--force", code=1)
+            assert not rig.ordered()
+            rig.configure(name, preflight=False)
             rig.ctl.run("renew", name, "--force")
+            assert rig.ordered()
             assert not rig.validated()
-            # One name more, which is not valid there: this one's findings count.
-            rig.configure(name, names=[name, f"new.{name}"])
-            said = rig.ctl.error("order", "--name", name, code=1)
-            assert f"new.{name}: it has no address" in said
-            assert f" {name}: it has no address" not in said
+    finally:
+        rig.pebble.set_default_addresses()
+
+
+def test_order_that_the_ca_has_already(rig: Rig) -> None:
+    """What the CA is done with is fetched, whatever is in the way of another order."""
+    name = "preflight-kept.example.com"
+    rig.configure(name)
+    rig.faults.plan({"path": CERTIFICATE, "do": "refuse", "status": 403, "headers": PROBLEM, "body": NOT_NOW})
+    said = rig.order(name, code=1)
+    assert "come back later" in said
+    rig.faults.plan()
+    rig.pebble.dns("set-default-ipv4", ip="")
+    try:
+        with rig.account(f'[account.{ACCOUNT}.limits]\norders = "1/1h"\n'):
+            assert rig.check(name, code=1)["resolve"][0] == "error"
+            rig.order(name)
+            assert not rig.ordered()
     finally:
         rig.pebble.set_default_addresses()

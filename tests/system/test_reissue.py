@@ -8,7 +8,8 @@ import pytest
 
 from tests.machine import Machine, Pebble
 from tests.system.acmectl import Acmectl
-from tests.system.authority import account, forget
+from tests.system.authority import account, another, forget
+from tests.system.busctl import MANAGER, NAME, ROOT
 from tests.system.installed import Installed
 from tests.system.timer import run_timer
 
@@ -109,6 +110,26 @@ def test_configuration_of_what_no_order_says(host: Host) -> None:
     assert certificate.serial == serial
 
 
+def test_ca_that_an_account_has_been_moved_to(host: Host) -> None:
+    """Its table says so; the account's name has stayed."""
+    name, moved = "reissue-moved.example", "reissue-moved"
+    with another(host.machine, moved, 14130) as second, account(host.machine, moved, host.pebble.directory):
+        host.ctl.run("order", name, "--account", moved)
+        certificate = Installed(host.machine, name)
+        issuer = certificate.show("-issuer")
+        path = f"/etc/acmed/acmed.toml.d/account-{moved}.toml"
+        lines = host.machine.read(path).replace(host.pebble.directory, second.directory).splitlines()
+        host.machine.write(path, "\n".join([*(line for line in lines if not line.startswith("uri")), ""]))
+        host.ctl.run("account", "add", moved, "--agree-tos")
+        assert host.differences(name) == ["ca"]
+        assert f"{name}: renewed" in run_timer(host.machine)
+        assert certificate.show("-issuer") != issuer
+        certificate.check(name)
+        assert host.differences(name) == []
+        assert run_timer(host.machine) == ""
+        forget(host.machine, name)
+
+
 def test_key_of_roots_own(host: Host) -> None:
     """It is used as it is, and once it was replaced, the certificate is."""
     name, key = "reissue-own-key.example", "/etc/acmed/reissue.key"
@@ -127,6 +148,50 @@ def test_key_of_roots_own(host: Host) -> None:
     certificate.check(name, key=key)
     assert certificate.serial != before
     host.machine.run(["rm", key])
+
+
+@pytest.fixture
+def private(host: Host) -> Iterator[str]:
+    """A key in a directory where acmed may not look, as with Debian's package ssl-cert."""
+    top = "/etc/ssl/private"
+    before = host.machine.run(["stat", "--format=%a", top]).stdout.strip()
+    host.machine.run(["chmod", "0710", top])
+    yield f"{top}/reissue.key"
+    host.machine.run(["sh", "-c", f"rm -f {top}/reissue.key*; chmod {before} {top}"])
+
+
+def test_key_of_roots_own_where_acmed_cannot_look(host: Host, private: str) -> None:
+    """acme-privd finds that it was replaced, whenever something is done; nobody starts it to show how things are."""
+    name, machine = "reissue-private-key.example", host.machine
+    make = f"umask 077; openssl ecparam -name prime256v1 -genkey -noout -out {private}"
+    machine.run(["sh", "-c", make])
+    host.configure(name, NAMES.format("private-key"), f'key-file = "{private}"')
+    host.ctl.run("order", "--name", name)
+    certificate = Installed(machine, name)
+    certificate.check(name, key=private)
+    before = certificate.serial
+    machine.run(["sh", "-c", f"cp -p {private} {private}.new && mv {private}.new {private}"])
+    assert f"{name}: renewed" not in run_timer(machine)
+    assert certificate.serial == before
+    machine.run(["sh", "-c", make])
+    machine.run(["systemctl", "stop", "acme-privd.service"])
+    assert host.differences(name) == []
+    assert machine.run(["systemctl", "is-active", "acme-privd.service"], check=False).stdout.strip() == "inactive"
+    assert f"{name}: renewed" in run_timer(machine)
+    certificate.check(name, key=private)
+    second = certificate.serial
+    assert second != before
+    assert f"{name}: renewed" not in run_timer(machine)
+    machine.run(["sh", "-c", make])
+    machine.run(["busctl", "call", NAME, ROOT, MANAGER, "Reload"])
+    assert host.differences(name) == ["key-file"]
+    host.ctl.run("renew", name)
+    certificate.check(name, key=private)
+    assert certificate.serial != second
+    assert host.differences(name) == []
+    machine.run(["sh", "-c", make])
+    host.ctl.run("renew", name)
+    certificate.check(name, key=private)
 
 
 @pytest.fixture(scope="module")

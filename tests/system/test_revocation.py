@@ -12,13 +12,18 @@ from acmed.reasons import REASONS
 from tests.machine import Machine, Pebble
 from tests.system import busctl
 from tests.system.acmectl import Acmectl
-from tests.system.authority import ca_status
+from tests.system.authority import account as account_at
+from tests.system.authority import ca_status, forget
 from tests.system.busctl import BusError, Caller, certificate_path
+from tests.system.faults.faults import Faults, faults
+from tests.system.faults.table import ORDER, busy, page
 from tests.system.people import PLAIN, WEBMASTER, people
 from tests.system.polkit import Polkit
 from tests.system.timer import run_timer
 
 PREFIX = "revocation-"
+BEHIND = "revocation-behind"
+MINUTE = 60 * 1_000_000  # microseconds
 ARCHIVE = "/var/lib/acme-privd/archive/certificates"
 LOST = "revocation-lost"
 """An account of its own at the same CA."""
@@ -39,6 +44,14 @@ RULE = """
 polkit.addRule(function(action, subject) {
     if (action.id == "org.acmed1.revoke" && subject.isInGroup("webmasters") &&
         action.lookup("reason") == "superseded")
+        return polkit.Result.YES;
+});
+"""
+# Somebody may revoke what has no name here.
+RULE_FOR_FILES = """
+polkit.addRule(function(action, subject) {
+    if (action.id == "org.acmed1.revoke" && subject.isInGroup("webmasters") &&
+        /^[0-9a-f]{64}$/.test(action.lookup("certificate")))
         return polkit.Result.YES;
 });
 """
@@ -190,6 +203,19 @@ def test_by_the_key_of_the_certificate_when_that_of_the_account_was_lost(rig: Ri
     assert rig.state(name) == "revoked"
 
 
+def test_by_the_key_of_the_certificate_when_the_account_is_not_configured_any_more(rig: Rig, lost: str) -> None:
+    """Another account at the same CA says how that is reached."""
+    name = f"{PREFIX}gone.example.com"
+    serial = rig.order(name, "--account", lost)["SerialNumber"]
+    rig.machine.run(["sh", "-c", f"rm -f {SEALED} {OF_LOST}"])
+    rig.machine.run(["systemctl", "stop", "acme-keyd.service"])
+    assert f"There is no account '{lost}'" in rig.ctl.error("revoke", name, code=4)
+    result = rig.ctl.run("revoke", name, "--certificate-key")
+    assert "not replaced as long as its configuration is broken" in result.stdout + result.stderr
+    assert rig.reason(serial) == 0
+    assert rig.state(name) == "revoked"
+
+
 # Of what.
 
 
@@ -223,12 +249,53 @@ def test_a_certificate_of_another_account_is_not_revoked_by_ours(rig: Rig, lost:
     assert rig.reason(serial) == 0
 
 
+def test_file_of_a_managed_certificate_is_that_certificate(rig: Rig, lost: str) -> None:
+    """Revoked as the account that it came from, in the archive, and replaced; not so the other one for its name."""
+    names = [f"{PREFIX}twin.example.com", f"{PREFIX}other.example.com"]
+    rsa, ecdsa = f"{PREFIX}twin.rsa", f"{PREFIX}twin.ecdsa"
+    rig.ctl.run("order", *names, "--name", rsa, "--key-type", "rsa-2048", "--account", lost)
+    rig.ctl.run("order", *names, "--name", ecdsa, "--account", lost)
+    before, twin = (Caller(rig.machine).certificate(name) for name in (rsa, ecdsa))
+    key, pem = rig.installed_key(rsa), f"/var/lib/acme/{rsa}/cert.pem"
+    rig.ctl.run("revoke", "--file", pem, "--reason", "keyCompromise")
+    after = rig.replaced(rsa, before["SerialNumber"])
+    assert rig.reason(before["SerialNumber"]) == 1
+    assert rig.reason(after["SerialNumber"]) is None
+    assert rig.installed_key(rsa) != key
+    assert rig.archived_keys(rsa) == {key}
+    assert Caller(rig.machine).certificate(ecdsa) == twin
+    assert rig.reason(twin["SerialNumber"]) is None
+    rig.ctl.run("revoke", "--file", pem, "--no-replace")
+    assert rig.reason(after["SerialNumber"]) == 0
+    assert run_timer(rig.machine) == ""
+    assert rig.state(rsa) == "revoked"
+    for name in (rsa, ecdsa):
+        rig.ctl.run("forget", name)
+
+
+def test_file_of_a_managed_certificate_is_asked_for_as_that_certificate(rig: Rig) -> None:
+    """Whoever may revoke what is not managed has nothing replaced by that."""
+    name = f"{PREFIX}asked.example.com"
+    serial = rig.order(name)["SerialNumber"]
+    rig.machine.run(["cp", f"/var/lib/acme/{name}/cert.pem", "/run/revocation-asked.pem"])
+    polkit = Polkit(rig.machine)
+    with people(rig.machine), polkit.listening(), polkit.rule(RULE_FOR_FILES), polkit.questions() as questions:
+        said = Acmectl(rig.machine, WEBMASTER).error("revoke", "--file", "/run/revocation-asked.pem", code=3)
+        assert "org.acmed1.revoke" in said
+    assert {question.details["certificate"] for question in questions} == {name}
+    assert rig.reason(serial) is None
+    rig.machine.run(["rm", "/run/revocation-asked.pem"])
+
+
 @pytest.mark.parametrize("option", [(), ("--certificate-key",)], ids=["account", "certificate-key"])
 def test_revoked_already_is_no_failure(rig: Rig, option: tuple[str, ...]) -> None:
-    """Somebody did it by another way: acmed takes notice, and replaces it as ever."""
+    """Somebody did it while acmed did not manage it: acmed takes notice, and replaces it as ever."""
     name = f"{PREFIX}twice.example.com"
     before = rig.order(name)
+    rig.ctl.run("forget", name)
     rig.ctl.run("revoke", "--file", f"/var/lib/acme/{name}/cert.pem", "--reason", "superseded")
+    rig.configure(name)
+    assert rig.state(name) == "valid"
     assert rig.reason(before["SerialNumber"]) == 4
     assert f"{name}: revoked" in rig.ctl.text("revoke", name, *option)
     after = rig.replaced(name, before["SerialNumber"])
@@ -275,6 +342,52 @@ def test_replaced_at_once_with_a_new_key_that_stays(rig: Rig) -> None:
         machine.run(["sh", "-c", "rm /run/systemd/system/revocation-victim.service /run/revocation-reloads"])
         machine.run(["rm", "/etc/acmed/acmed.toml.d/revocation.toml"])
         machine.run(["systemctl", "daemon-reload"])
+
+
+@pytest.fixture
+def behind(machine: Machine, pebble: Pebble, account: str) -> Iterator[Faults]:
+    """A proxy in front of the CA, and an account behind it."""
+    with faults(machine) as proxy, account_at(machine, BEHIND, Faults.directory):
+        yield proxy
+        proxy.plan()
+        forget(machine, f"{PREFIX}behind-")
+
+
+def test_replaced_at_once_whatever_failed_before(rig: Rig, behind: Faults) -> None:
+    name = f"{PREFIX}behind-pause.example.com"
+    before, key = rig.order(name, "--account", BEHIND), rig.installed_key(name)
+    behind.plan(page(ORDER))
+    for _ in range(3):
+        rig.ctl.run("renew", name, "--force", code=1)
+    behind.plan()
+    failed = Caller(rig.machine).certificate(name)
+    assert failed["Failures"] == 3
+    assert failed["RetryAt"] - failed["LastErrorTimestamp"] == 100 * MINUTE
+    rig.ctl.run("revoke", name)
+    after = rig.replaced(name, before["SerialNumber"])
+    assert (after["Failures"], after["RetryAt"]) == (0, 0)
+    assert rig.reason(before["SerialNumber"]) == 0
+    assert rig.installed_key(name) != key
+
+
+def test_time_that_the_ca_asked_for_is_kept_and_said(rig: Rig, behind: Faults) -> None:
+    name = f"{PREFIX}behind-busy.example.com"
+    serial = rig.order(name, "--account", BEHIND)["SerialNumber"]
+    behind.plan(busy(ORDER, 429, "7200"))
+    rig.ctl.run("renew", name, "--force", code=7)
+    behind.plan()
+    behind.forget()
+    result = rig.ctl.run("revoke", name)
+    assert "it is not replaced before 20" in result.stdout + result.stderr
+    assert "too many of you" in result.stdout + result.stderr
+    assert rig.reason(serial) == 0
+    run_timer(rig.machine)
+    assert ORDER not in [request["path"] for request in behind.requests()]
+    values = Caller(rig.machine).certificate(name)
+    assert (values["State"], values["SerialNumber"]) == ("revoked", serial)
+    assert values["RetryAt"] - values["LastErrorTimestamp"] > 119 * MINUTE
+    rig.ctl.run("renew", name)  # a person need not wait
+    assert rig.replaced(name, serial)["RetryAt"] == 0
 
 
 def test_nothing_is_ordered_where_that_was_said(rig: Rig) -> None:

@@ -64,7 +64,7 @@ RELOAD = Point("reload", "reload")
 TABLE = [
     *[(REQUEST, victim) for victim in ALWAYS],
     *[(NEW_ORDER, victim) for victim in ("acmed", "acme-clientd")],
-    (NEW_ORDER_ANSWER, "acmed"),
+    *[(NEW_ORDER_ANSWER, victim) for victim in ("acmed", "acme-clientd")],
     *[(AUTHORIZATION, victim) for victim in ALWAYS],
     *[(CHALLENGE, victim) for victim in (*ALWAYS, "acme-http01")],
     *[(VALIDATION, victim) for victim in ("acme-clientd", "acme-http01")],

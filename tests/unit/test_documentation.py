@@ -156,7 +156,7 @@ def test_each_command_is_there(path: str) -> None:
 @pytest.mark.parametrize("path", FILES)
 def test_each_word_of_a_choice_is_there(path: str) -> None:
     for word in (
-        *arguments.KEY_TYPES,
+        *arguments.ACCOUNT_KEY_TYPES,
         *arguments.DIRECTORIES,
         *arguments.REASONS,
         *arguments.CHALLENGES,

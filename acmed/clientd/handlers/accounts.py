@@ -37,5 +37,7 @@ class Accounts(Answering):
 
     async def change_key(self, _: Call, job: int, account: str) -> Reply:
         with answering(job=job, account=account):
-            await change_key(self._session(account))
+            session = self._session(account)
+            async with self._turns[f"key of {account}"]:
+                await change_key(session, self._outstanding)
             return {}

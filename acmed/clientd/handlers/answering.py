@@ -12,8 +12,10 @@ from typing import Any
 from acmed import journal, varlink
 from acmed.clientd.authority import Authorities, Authority
 from acmed.clientd.errors import NoSuchAccount
+from acmed.clientd.outstanding import Outstanding
 from acmed.clientd.session import Session
 from acmed.clientd.signer import Signer
+from acmed.clientd.standing import Inquiry
 from acmed.clientd.store import Store
 from acmed.config.model import Account, Configuration
 from acmed.varlink import VarlinkError, invalid_parameter
@@ -25,12 +27,20 @@ class Answering:
     """configuration is asked at each call, so that an account is known as soon as it is configured."""
 
     def __init__(
-        self, configuration: Callable[[], Configuration], authorities: Authorities, signer: Signer, store: Store
+        self,
+        configuration: Callable[[], Configuration],
+        authorities: Authorities,
+        signer: Signer,
+        store: Store,
+        inquiry: Inquiry,
+        outstanding: Outstanding,
     ) -> None:
         self._configuration = configuration
         self._authorities = authorities
         self._signer = signer
         self._store = store
+        self._inquiry = inquiry
+        self._outstanding = outstanding
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # a call for each certificate at once
 
     def _session(self, name: str) -> Session:

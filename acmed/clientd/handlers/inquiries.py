@@ -18,7 +18,8 @@ class Inquiries(Answering):
     async def directory(self, _: Call, job: int, account: str) -> Reply:
         with answering(job=job, account=account):
             authority = self._authority(account)
-            directory = await authority.directory()
+            directory = await authority.resources.directory()
+            await authority.meet()  # its clock is to be told
             return {
                 "termsOfService": directory.terms,
                 "website": directory.website,

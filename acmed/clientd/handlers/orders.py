@@ -11,7 +11,8 @@ from acmed.clientd.creation import Wanted
 from acmed.clientd.errors import AcmeError
 from acmed.clientd.finalize import finalize
 from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded
-from acmed.clientd.order import begin
+from acmed.clientd.order import Begun, begin
+from acmed.clientd.recovery import settle
 from acmed.clientd.session import Session
 from acmed.clientd.shown import UNREAD
 from acmed.clientd.store import KeptOrder
@@ -24,6 +25,22 @@ Progress = Callable[[Reply], Any]
 
 class Orders(Answering):
     """The methods that are about an order. Those for one certificate wait for each other."""
+
+    @more
+    async def resume(
+        self,
+        _: Call,
+        progress: Progress,
+        job: int,
+        account: str,
+        certificate: str,
+        identifiers: list[dict[str, str]],
+        csr: str | None,
+        profile: str | None,
+    ) -> Reply:
+        with answering(job=job, account=account, certificate=certificate):
+            wanted = _wanted(certificate, identifiers, csr, profile, None, None)
+            return _begun(await self._begin(account, wanted, new=False))
 
     @more
     async def order(
@@ -40,14 +57,9 @@ class Orders(Answering):
         replaces: str | None,
     ) -> Reply:
         with answering(job=job, account=account, certificate=certificate):
-            names = _identifiers(identifiers)
-            if csr is None and (profile, not_after, replaces) != (None, None, None):
-                raise invalid_parameter("csr")
-            wanted = Wanted(_name(certificate), names, _digest(_csr(csr)), profile, not_after, replaces)
-            async with self._turns[certificate]:
-                begun = await begin(self._session(account), self._store, wanted)
-            challenges = [_challenge(item) for item in begun.challenges]
-            return {"order": begun.order.url, "created": begun.created, "challenges": challenges}
+            wanted = _wanted(certificate, identifiers, csr, profile, not_after, replaces)
+            begun = await self._begin(account, wanted, new=True)
+            return _begun(begun) | {"created": begun is not None and begun.created}
 
     @more
     async def finalize(
@@ -85,7 +97,12 @@ class Orders(Answering):
         with answering(job=job, certificate=certificate):
             async with self._turns[_name(certificate)]:
                 await self._store.drop(certificate)
+                settle(self._authorities.notes, certificate)
             return {}
+
+    async def _begin(self, account: str, wanted: Wanted, new: bool) -> Begun | None:
+        async with self._turns[wanted.certificate]:
+            return await begin(self._session(account), self._store, wanted, new)
 
     async def _kept(self, session: Session, certificate: str, csr_sha256: str | None) -> KeptOrder:
         """The order that Order() left. Where it is not there, a new one is needed, as after any other loss."""
@@ -106,6 +123,13 @@ def _progress(step: str, percent: int, detail: str) -> Reply:
     return {"step": step, "progress": percent, "detail": detail, "done": False, "chain": None, "expires": None}
 
 
+def _begun(begun: Begun | None) -> Reply:
+    if begun is None:
+        return {"order": None, "replaced": False, "challenges": []}
+    challenges = [_challenge(item) for item in begun.challenges]
+    return {"order": begun.order.url, "replaced": begun.order.replaced, "challenges": challenges}
+
+
 def _challenge(item: Challenge) -> Reply:
     return {
         "identifier": {"type": item.identifier.type, "value": item.identifier.value},
@@ -116,6 +140,19 @@ def _challenge(item: Challenge) -> Reply:
         "keyAuthorization": item.key_authorization,
         "issuers": list(item.issuers),
     }
+
+
+def _wanted(
+    certificate: str,
+    identifiers: list[dict[str, str]],
+    csr: str | None,
+    profile: str | None,
+    not_after: str | None,
+    replaces: str | None,
+) -> Wanted:
+    if csr is None and (profile, not_after, replaces) != (None, None, None):
+        raise invalid_parameter("csr")
+    return Wanted(_name(certificate), _identifiers(identifiers), _digest(_csr(csr)), profile, not_after, replaces)
 
 
 def _name(certificate: str) -> str:

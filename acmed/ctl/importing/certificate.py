@@ -3,11 +3,13 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from acmed.config.common import MAX_DAYS
 from acmed.config.model import Hash
+from acmed.config.words import listed
 from acmed.ctl.importing import csr, names, notify, placement
 from acmed.ctl.importing.names import CN
 from acmed.ctl.importing.report import Report
@@ -15,9 +17,17 @@ from acmed.ctl.importing.tiny import Setting, Settings
 from acmed.ctl.importing.writing import NewFile, Table
 
 _DEFAULT_ANCHORS = "/usr/share/lacme/ca-certificates.crt"
-_NUMBER = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]*)?")  # as Perl takes a number from the beginning of a string
+# As Perl takes a number from the beginning of a string.
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _NEEDED = ("certificate-key", "subject")
 _FEATURES = {"status_request", "5"}
+# What lacme does where a section does not say it, and acmed does not.
+_DEFAULTS = {
+    "CAfile": f"lacme then checks each chain against {_DEFAULT_ANCHORS}, Let's Encrypt's roots as it knew them, and"
+    " throws away what leads elsewhere; acmed takes what the account's CA issues, unless trust-anchors names a file",
+    "min-days": "lacme then renews 21 days before the end; acmed when the CA says so, or a third of the lifetime is"
+    " left, unless renew-before says otherwise",
+}
 _HASHES = ("md5", "rmd160", "sha1", "sha224", *Hash)
 
 
@@ -68,6 +78,13 @@ def certificate(name: str, section: str, settings: Settings, hooks: Path, report
     source = next(iter(settings.values())).path
     own = next((setting.path for setting in settings.values() if setting.section == section), source)
     return Imported(name, section, own, table, wish.service, wish.hook)
+
+
+def tell_of_defaults(imported: Mapping[str, Settings], report: Report) -> None:
+    """imported: the settings of sections."""
+    for key, text in _DEFAULTS.items():
+        if sections := [f"[{section}]" for section, settings in imported.items() if key not in settings]:
+            report.notes.append(f"Without {key} are {listed(sections)}: {text}")
 
 
 def _never_issued(settings: Settings) -> str:
@@ -144,12 +161,12 @@ def _days(table: Table, given: Setting | None, report: Report) -> None:
     if given is None:
         return
     found = _NUMBER.match(given.value)
-    days = math.ceil(float(found[0])) if found else 0
-    if days < 0:
+    number = float(found[0]) if found else 0.0
+    if number < 0:
         report.dropped(given, "lacme renews at each run so; acmed renews when it is time: acmectl renew --force")
         return
-    table["renew-before"] = min(max(days, 1), MAX_DAYS)
-    exact = found is not None and found[0].strip() == given.value and float(found[0]) == table["renew-before"]
+    table["renew-before"] = days = max(1, math.ceil(min(number, MAX_DAYS)))
+    exact = found is not None and found[0].strip() == given.value and number == days
     text = f"renew-before = {table['renew-before']}; earlier where the CA says so"
     (report.kept if exact else report.changed)(given, text)
 

@@ -3,13 +3,15 @@
 
 import re
 import shlex
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from acmed import paths
 from acmed.config.model import Action
 from acmed.ctl.importing.report import Report
 from acmed.ctl.importing.tiny import Setting
-from acmed.ctl.importing.writing import EXECUTABLE, NewFile, Table
+from acmed.ctl.importing.writing import EXECUTABLE, PRIVATE_EXECUTABLE, NewFile, Table
 
 _ACTIONS = {
     "reload": Action.RELOAD,
@@ -46,6 +48,7 @@ def notify(name: str, section: str, given: Setting | None, hooks: Path, report: 
         report.kept(given, f"units and action of a service: {action} of {', '.join(units)}, if running")
         return Wish({"units": units, "action": action.value})
     hook = f"lacme-{name}"
+    is_public = _all_may_read(given.path)
     script = f"#!/bin/sh\n# From lacme's [{section}], notify; written by acmectl import lacme.\n{given.value}\n"
     report.changed(given, f"a hook, {hooks / hook}: to be looked at")
     report.task(
@@ -53,7 +56,21 @@ def notify(name: str, section: str, given: Setting | None, hooks: Path, report: 
         "# lacme ran it as root; acmed does in a sandbox, as a user of its own without rights: acmed.toml(5), HOOKS.\n"
         f"# What is to reload a unit belongs into units and action of [service.{hook}]."
     )
-    return Wish({"hook": hook}, NewFile(hooks / hook, script, EXECUTABLE))
+    if not is_public:
+        report.task(
+            f"Not all may read {given.path}, so {hooks / hook} has the mode {PRIVATE_EXECUTABLE:04o}, with which acmed"
+            " cannot run it yet. Seal a secret in it, and have it read $CREDENTIALS_DIRECTORY/hook instead; then\n"
+            f"systemd-creds encrypt --name=hook FILE {paths.HOOK_CREDENTIALS / hook}\n"
+            f"chmod {EXECUTABLE:o} {shlex.quote(str(hooks / hook))}"
+        )
+    return Wish({"hook": hook}, NewFile(hooks / hook, script, EXECUTABLE if is_public else PRIVATE_EXECUTABLE))
+
+
+def _all_may_read(path: Path) -> bool:
+    """A file of lacme's, which has been read. Raises OSError."""
+    real = path.resolve()
+    others = real.stat().st_mode & stat.S_IROTH
+    return bool(others) and all(directory.stat().st_mode & stat.S_IXOTH for directory in real.parents)
 
 
 def _units(command: str) -> tuple[list[str], Action] | None:

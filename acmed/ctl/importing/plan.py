@@ -10,7 +10,7 @@ from acmed.config.model import Problem
 from acmed.config.sandbox import UNIT
 from acmed.ctl.importing import common, dropin, lacmefiles, names, staging, writing
 from acmed.ctl.importing.account import account
-from acmed.ctl.importing.certificate import Imported, certificate
+from acmed.ctl.importing.certificate import Imported, certificate, tell_of_defaults
 from acmed.ctl.importing.lacmefiles import Lacme
 from acmed.ctl.importing.report import Report
 from acmed.ctl.importing.responder import responder
@@ -91,6 +91,7 @@ def _certificates(lacme: Lacme, places: Places, report: Report) -> list[Imported
                 report.notes.append(
                     f"[{section}] becomes the certificate {name}: names here have a-z, 0-9, '-', '_', '.'"
                 )
+    tell_of_defaults({one.section: lacme.certificates[one.section] for one in found}, report)
     if not lacme.certificates:
         report.notes.append("lacme has no certificates")
     return found

@@ -14,7 +14,7 @@ from acmed.privd import toml
 Value = str | int | bool | list[str] | dict[str, str]
 Table = dict[str, Value]
 
-PLAIN, EXECUTABLE = 0o644, 0o755
+PLAIN, EXECUTABLE, PRIVATE_EXECUTABLE = 0o644, 0o755, 0o700
 _DIRECTORY = 0o755
 
 

@@ -7,6 +7,7 @@ its signature as a line of base64url. There are no errors: what is refused is an
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from acmed import base64url, journal
 from acmed.keyd.far.signer import Signer
@@ -20,10 +21,19 @@ MAX_LINE = 64 * 1024
 # A client may wait for its CA between two lines, but not within one (seconds).
 _IDLE = 900.0
 _WITHIN_LINE = 10.0
+_TOO_LONG = f"a line has at most {MAX_LINE} bytes"
 
 
 class Ended(Exception):
     """The connection is to be closed; the message says why."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a client, with its end. fault: the rule that it breaks, or empty."""
+
+    data: bytes
+    fault: str = ""
 
 
 class Conversation:
@@ -42,50 +52,43 @@ class Conversation:
         """How many seconds to wait for more."""
         return max(0.0, self._since + (_WITHIN_LINE if self._partial else _IDLE) - time.monotonic())
 
-    def receive(self, data: bytes) -> Iterator[bytes]:
-        """The answers to the lines that data brings to their ends. Raises Ended; at the end of the stream, data is
-        empty.
+    def receive(self, data: bytes) -> Iterator[Line]:
+        """The lines that data brings to their ends, each to be answered before the next one. Raises Ended at the end of
+        the stream, where data is empty.
         """
         if not data:
-            raise (
-                self._malformed("the stream ended inside a line") if self._partial else Ended("the client has hung up")
-            )
+            if self._partial:
+                yield Line(b"", "the stream ended inside a line")
+            raise Ended("the client has hung up")
         if not self._partial:
             self._since = time.monotonic()
         *ended, rest = data.split(b"\n")
         for end in ended:
-            self._extend(end + b"\n")
-            line, self._partial = bytes(self._partial), bytearray()
-            self._since = time.monotonic()
-            yield self._answer(line)
-        self._extend(rest)
+            line, self._partial = bytes(self._partial) + end + b"\n", bytearray()
+            yield Line(line, _fault(line))
+            self._since = time.monotonic()  # its answer may have taken its time
+        self._partial += rest
+        if len(self._partial) > MAX_LINE:
+            yield Line(b"", _TOO_LONG)
 
-    def _extend(self, data: bytes) -> None:
-        if len(self._partial) + len(data) > MAX_LINE:
-            raise self._malformed(f"a line has at most {MAX_LINE} bytes")
-        self._partial += data
-
-    def _answer(self, line: bytes) -> bytes:
-        if not line.endswith(b"\r\n"):
-            raise self._malformed("a line ends with CR LF")
+    def answer(self, line: Line) -> bytes:
+        """To be called in turn; signing may take seconds. Raises Ended."""
         try:
-            return base64url.encode(self._signer.sign(self._peer, line[:-2])).encode() + b"\r\n"
+            if line.fault:
+                self._signer.refuse(self._peer, line.fault)
+                raise Ended(f"refused: {line.fault}")
+            return base64url.encode(self._signer.sign(self._peer, line.data[:-2])).encode() + b"\r\n"
         except (Refused, NotUnderstood) as error:
             raise Ended(f"refused: {error}") from error
         except Unavailable as error:
-            journal.error("The key cannot be used: %s", error)
             raise Ended("its key cannot be used") from error
         except OSError as error:
-            raise _off_the_record(error) from error
-
-    def _malformed(self, rule: str) -> Ended:
-        try:
-            self._signer.refuse(self._peer, rule)
-        except OSError as error:
-            return _off_the_record(error)
-        return Ended(f"refused: {rule}")
+            reason = f"{error.filename}: {error.strerror}"
+            journal.error("Nothing is signed, as it cannot be put on record: %s", reason)
+            raise Ended("it cannot be put on record") from error
 
 
-def _off_the_record(error: OSError) -> Ended:
-    journal.error("Nothing is signed, as it cannot be put on record: %s: %s", error.filename, error.strerror)
-    return Ended("it cannot be put on record")
+def _fault(line: bytes) -> str:
+    if len(line) > MAX_LINE:
+        return _TOO_LONG
+    return "" if line.endswith(b"\r\n") else "a line ends with CR LF"

@@ -24,6 +24,8 @@ from acmed.varlink import Call
 
 _SOCKET = "%t/acme-keyd.sock"
 _CONFIG = "%E/acmed/keyd.toml"
+# That are put on record in an hour, of one client.
+_REFUSALS = 1000
 
 
 def main(words: Sequence[str]) -> None:
@@ -91,8 +93,10 @@ def _signer(options: Namespace) -> Signer:
     except OSError as error:
         raise SystemExit(f"acme-keyd: log-file {error.filename}: {error.strerror}") from error
     digest = sha256(f"{path}\0{policy.name}".encode()).hexdigest()[:16]
-    hourly = Hourly(state_directory() / f"signatures-{policy.name or 'policy'}-{digest}", policy.signatures)
-    return Signer(source.name, _key(source), source.uri, policy, hourly, record)
+    of_client = f"{policy.name or 'policy'}-{digest}"
+    signatures = Hourly(state_directory() / f"signatures-{of_client}", "signatures", policy.signatures)
+    refusals = Hourly(state_directory() / f"refusals-{of_client}", "refusals", _REFUSALS)
+    return Signer(source.name, _key(source), source.uri, policy, signatures, refusals, record)
 
 
 def _settings(config: str | None) -> tuple[Settings, Path]:

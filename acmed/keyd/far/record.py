@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Each signature and each refusal: to standard error, to the journal where there is one, and to log-file."""
+"""Each signature, and each that was not given: to standard error, the journal where there is one, and log-file."""
 
 import datetime
 import json
@@ -7,6 +7,7 @@ import os
 import syslog
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from acmed import journal
 from acmed.keyd import audit
@@ -17,42 +18,43 @@ from acmed.varlink import Call
 
 @dataclass(frozen=True)
 class Record:
-    """client is [client.NAME], or empty. log_file gets a JSON object per line: nothing in it can forge one."""
+    """client is [client.NAME], or empty. log_file gets a JSON object per line: nothing in it can forge one.
+
+    Each method raises OSError where log_file cannot be written.
+    """
 
     client: str
     log_file: Path | None
 
     def signed(self, peer: Call, account: str, url: str, request: FarRequest, rule: str) -> None:
-        """To be called before the signature is given away. Raises OSError where log_file cannot be written."""
+        """To be called when there is a signature, and before it is given away."""
         text = f"Signed {request.operation} for account {account} by {rule}"
-        self._write(syslog.LOG_INFO, text, audit.MESSAGE_SIGNED, peer, account, url, request, rule)
+        fields = audit.details(peer, account, url, request) | {"rule": rule}
+        self._write(syslog.LOG_INFO, text, audit.MESSAGE_SIGNED, fields)
 
     def refused(self, peer: Call, account: str, url: str, request: FarRequest | None, rule: str) -> None:
-        """request is None where it was not understood. Raises OSError as above."""
-        text = f"Refused to sign {request.operation if request else 'a request'} for account {account}: {rule}"
-        self._write(syslog.LOG_WARNING, text, audit.MESSAGE_REFUSED, peer, account, url, request, rule)
+        """request is None where it was not understood."""
+        brief = audit.brief(rule)
+        text = f"Refused to sign {request.operation if request else 'a request'} for account {account}: {brief}"
+        fields = audit.details_of_refusal(peer, account, url, request) | {"rule": brief}
+        self._write(syslog.LOG_WARNING, text, audit.MESSAGE_FAR_REFUSED, fields)
+
+    def unavailable(self, peer: Call, account: str, url: str, request: FarRequest, rule: str, reason: str) -> None:
+        """It was allowed by the rule, and there is no signature: the key could not be used."""
+        text = f"Could not sign {request.operation} for account {account}: {reason}"
+        fields = audit.details(peer, account, url, request) | {"rule": rule, "reason": reason}
+        self._write(syslog.LOG_ERR, text, audit.MESSAGE_UNAVAILABLE, fields)
 
     def check(self) -> None:
-        """Raises OSError where log_file cannot be written or is not ours alone."""
+        """Also raises OSError where log_file is not ours alone."""
         if self.log_file is not None:
             os.close(_open(self.log_file))
 
-    def _write(
-        self,
-        priority: int,
-        text: str,
-        message_id: str,
-        peer: Call,
-        account: str,
-        url: str,
-        request: FarRequest | None,
-        rule: str,
-    ) -> None:
-        values = audit.details(peer, account, url, request) | {"rule": rule}
-        values |= {"client": self.client} if self.client else {}
+    def _write(self, priority: int, text: str, message_id: str, fields: dict[str, Any]) -> None:
+        fields |= {"client": self.client} if self.client else {}
         if self.log_file is not None:
-            _append(self.log_file, {"time": _now(), "message": text, **values})
-        journal.send(priority, text, message_id, values)
+            _append(self.log_file, {"time": _now(), "message": text, **fields})
+        journal.send(priority, text, message_id, fields)
         if "JOURNAL_STREAM" not in os.environ:
             journal.log(priority, "%s", text)
 

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""acme-keyd --socket: each client has a task of its own, none can hold up another."""
+"""acme-keyd --socket: each client has a task of its own, and one line at a time that waits for its turn at the key."""
 
 import asyncio
 import os
 import signal
 import socket
 import struct
+from functools import partial
 from pathlib import Path
 
 from acmed import journal
 from acmed.keyd.far.conversation import Conversation, Ended
 from acmed.keyd.far.listener import listening
 from acmed.keyd.far.signer import Signer
+from acmed.keyd.far.turns import Turns
 from acmed.varlink import Call
 
 _CHUNK = 16 * 1024
@@ -38,6 +40,7 @@ class _Server:
     def __init__(self, listener: socket.socket, signer: Signer) -> None:
         self._listener = listener
         self._signer = signer
+        self._turns = Turns()
         self._connections: dict[asyncio.Task[None], None] = {}  # who has been silent for longest is the first
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -86,10 +89,9 @@ class _Server:
             while True:
                 async with asyncio.timeout(conversation.patience()):
                     data = await loop.sock_recv(connection, _CHUNK)
-                for answer in conversation.receive(data):
+                for line in conversation.receive(data):
                     self._was_heard()
-                    await _send(connection, answer)
-                    await asyncio.sleep(0)  # the turn is another client's, where there are many lines of this one
+                    await _send(connection, await self._turns.take(partial(conversation.answer, line)))
         except TimeoutError:
             journal.debug("A client of user %s is left: it is silent, or does not take its answer", peer.uid)
         except Ended as error:

@@ -19,8 +19,8 @@ def converse(conversation: Conversation, incoming: int = 0, outgoing: int = 1) -
     try:
         _send(outgoing, conversation.greeting())
         while True:
-            for answer in conversation.receive(_receive(incoming, conversation.patience())):
-                _send(outgoing, answer)
+            for line in conversation.receive(_receive(incoming, conversation.patience())):
+                _send(outgoing, conversation.answer(line))
     except Ended as error:
         journal.debug("The connection ends: %s", error)
     except OSError as error:

@@ -67,6 +67,17 @@ def lasting(issuer: str, account: Account, wildcard: bool) -> str:
     return f"{issuer}; accounturi={_uri(account)}" + ("; policy=wildcard" if wildcard else "")
 
 
+async def why_not_settable(
+    tools: Tools, account: Account, job: int, certificate: str, identifier: str, issuer: str, wildcard: bool
+) -> str:
+    """What is to be done before an order for the record of dns-persist-01 of a name, empty where the order sets it.
+    identifier: without "*.". Raises Failure.
+    """
+    record = _record(identifier, ChallengeType.DNS_PERSIST_01, account, lasting(issuer, account, wildcard))
+    answer = await tools.daemons.dns("Find", timeout=LOOKUP_TIMEOUT, job=job, certificate=certificate, records=[record])
+    return "; ".join(_to_do(one) for place in answer["places"] if (one := _placed(tools, place)).method == "none")
+
+
 async def remove(asker: Asker, tools: Tools, zone: str, presented: Iterable[Presented]) -> None:
     """Has acme-dnsd remove records of a zone. Raises Failure."""
     records = [
@@ -126,18 +137,18 @@ def _placed(tools: Tools, place: dict[str, Any]) -> _Placed:
 
 def _check(placed: Iterable[_Placed]) -> None:
     """Raises Failure with what to do where a record cannot be set from here."""
-    problems = []
-    for one in placed:
-        if one.method == "none":
-            problems.append(
-                f"{one.record['identifier']} is validated by {one.record['type']}: "
-                f'{one.name} TXT "{one.record["value"]}" is to be set, and nothing in the configuration says how. Add '
-                f"[zone.{one.zone}] to acmed.toml (server and key, a hook, or a local zone), or a CNAME at that name "
-                "to a zone that is there"
-                + ("; or set it by hand, once and for all" if one.record["type"] == _LASTING else "")
-            )
+    problems = [_to_do(one) for one in placed if one.method == "none"]
     if problems:
         raise Failure(errors.CHALLENGE_UNAVAILABLE, "; ".join(problems))
+
+
+def _to_do(one: _Placed) -> str:
+    return (
+        f"{one.record['identifier']} is validated by {one.record['type']}: "
+        f'{one.name} TXT "{one.record["value"]}" is to be set, and nothing in the configuration says how. Add '
+        f"[zone.{one.zone}] to acmed.toml (server and key, a hook, or a local zone), or a CNAME at that name "
+        "to a zone that is there" + ("; or set it by hand, once and for all" if one.record["type"] == _LASTING else "")
+    )
 
 
 def _presented(one: _Placed) -> Presented:

@@ -2,10 +2,9 @@
 """What answers challenges is there while a CA looks, and always put away again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import groupby
-from typing import Any
 
 from acmed import journal
 from acmed.config import Account
@@ -54,27 +53,18 @@ class Presentation:
 
 @asynccontextmanager
 async def presented(
-    job: Job,
-    tools: Tools,
-    account: Account,
-    challenges: Sequence[Challenge],
-    meanwhile: Coroutine[Any, Any, None] | None = None,
+    job: Job, tools: Tools, account: Account, challenges: Sequence[Challenge]
 ) -> AsyncIterator[Presentation]:
-    """Has each challenge answered inside, and none outside, whatever happens. meanwhile: what is to be done by then,
-    too; where that fails, nothing is waited for any more. Raises Failure.
-    """
+    """Has each challenge answered inside, and none outside, whatever happens. Raises Failure."""
     presentation = Presentation(job, tools)
     of_type = {kind: [one for one in challenges if one.type is kind] for kind in ChallengeType}
     http, alpn = of_type[ChallengeType.HTTP_01], of_type[ChallengeType.TLS_ALPN_01]
     records = [one for one in challenges if one not in http and one not in alpn]
-    others = [meanwhile] if meanwhile else []
     turns = AsyncExitStack()
     try:
         if records:
-            await at_once([dns.present(job, tools, account, records), *others])
-            await _ports(job, tools, http, alpn, turns)
-        else:
-            await at_once([_ports(job, tools, http, alpn, turns), *others])
+            await dns.present(job, tools, account, records)
+        await _ports(job, tools, http, alpn, turns)
         yield presentation
     finally:
         try:

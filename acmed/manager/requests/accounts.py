@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from acmed.bus import Variant
 from acmed.bus.server import Call
 from acmed.config import Account
-from acmed.config.model import KeyType
+from acmed.config.model import AccountKeyType
 from acmed.manager import authority, jobs, options
 from acmed.manager.authorize import subject
 from acmed.manager.jobs import Job, Kind
@@ -82,7 +82,7 @@ class Accounts:
     async def rollover(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
         """Gives an account another key."""
         values = options.read(given, {"key-type": "s"})
-        key_type = options.key_type(values.get("key-type", KeyType.ECDSA_P256)).value
+        key_type = options.account_key_type(values.get("key-type", AccountKeyType.ECDSA_P256)).value
         account = self._registered(name)
         if account.key:
             raise options.keys_owner(account)

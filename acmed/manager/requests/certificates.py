@@ -5,22 +5,24 @@ from collections.abc import Mapping
 
 from acmed.bus import Variant
 from acmed.bus.server import Call
-from acmed.manager import authority, clock, errors, jobs, options, preflight, records
+from acmed.manager import authority, check, clock, errors, jobs, options, providedkeys, records
 from acmed.manager.due import Due
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
 from acmed.manager.preflight import Finding
 from acmed.manager.records import Record
 from acmed.manager.requests.desk import Desk, listed
+from acmed.manager.revocationcheck import RevocationCheck
 from acmed.manager.validation import drop_order
 
 
 class Certificates:
     """Renewal, and what else is asked for by a certificate's name."""
 
-    def __init__(self, desk: Desk, due: Due) -> None:
+    def __init__(self, desk: Desk, due: Due, revocations: RevocationCheck) -> None:
         self._desk = desk
         self._due = due
+        self._revocations = revocations
 
     async def renew(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
         """Renews a certificate; where it is not due, puts its files back that are damaged, or delivers it to a service
@@ -30,10 +32,17 @@ class Certificates:
         force, min_days, desk = values.get("force", False), values.get("min-days"), self._desk
         if force and min_days is not None:
             raise options.invalid("force and min-days: the one renews at any time, the other at a time that it says")
-        kind = self._plan_renewal(name, force, min_days)
+        try:
+            kind = self._plan_renewal(name, force, min_days)
+        except Failure as failure:
+            if failure.name != errors.NOT_DUE or not desk.catalogue.configured(name).key_file:
+                raise
+            kind = ""  # unless root has put another key there
         # A rule that lets nobody renew at any time must not be passed by a number of days.
         forced = kind == jobs.RENEW and not desk.catalogue.status(name).is_due(clock.now())
         uid = await desk.authority.check(call, authority.RENEW, force=str(forced).lower(), **desk.details(name))
+        if not kind:
+            await providedkeys.look([name], desk.catalogue, desk.tools.daemons)
         kind = self._plan_renewal(name, force, min_days)
         with desk.queue.hold(name) as number:
             desk.catalogue.wanted(name)
@@ -43,17 +52,20 @@ class Certificates:
     async def renew_due(self, call: Call) -> list[Job]:
         """What the timer calls: all that there is to do, and the jobs that were interrupted."""
         due, perhaps = self._due.certificates()
-        accounts = self._due.authorizations(clock.now())
+        accounts, doubtful = self._due.authorizations(clock.now()), self._revocations.due()
         # What falls due meanwhile was not asked about.
-        names = sorted({*due, *perhaps})
+        keyed = providedkeys.provided(self._desk.catalogue)
+        names = sorted({*due, *perhaps, *keyed, *doubtful})
         identifiers = sorted({str(one) for account in accounts for one in account.authorize})
         uid = await self._desk.authority.check(
             call, authority.RENEW, certificate=listed(names), identifiers=listed(identifiers), force="false"
         )
+        await providedkeys.look(keyed, self._desk.catalogue, self._desk.tools.daemons)
         self._due.look()
         started = [job for job in self._desk.queue.jobs if job.resumed]
-        started += self._due.start(due, uid)
+        started += self._due.start(sorted({*due, *keyed}), uid)
         started += [job for account in accounts if (job := self._due.authorize(account.name, uid))]
+        self._revocations.begin(doubtful, uid)
         await self._due.poll(perhaps)
         return started + self._due.start([name for name in perhaps if name not in due], uid)
 
@@ -74,7 +86,8 @@ class Certificates:
         desk.catalogue.configured(name)
         await desk.authority.check(call, authority.RENEW, **desk.details(name))
         certificate = desk.catalogue.configured(name)
-        return await preflight.findings(desk.tools, certificate, desk.account(certificate.account))
+        accounts = [desk.account(account) for account in certificate.accounts]
+        return await check.findings(desk.tools, certificate, accounts)
 
     async def records(self, name: str, given: Mapping[str, Variant]) -> list[Record]:
         """What is to be published in DNS, once and for all."""

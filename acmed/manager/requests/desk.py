@@ -8,7 +8,7 @@ from typing import Any
 
 from acmed.bus.server import Call
 from acmed.config import Account
-from acmed.manager import authority, clock, errors, jobs
+from acmed.manager import authority, clock, errors, jobs, providedkeys
 from acmed.manager.authority import Authority
 from acmed.manager.catalogue import Catalogue
 from acmed.manager.errors import Failure
@@ -62,6 +62,7 @@ class Desk:
         """Reads the configuration again."""
         await self.authority.check(call, authority.RELOAD)
         self.catalogue.reload()
+        await providedkeys.look(self.catalogue.names, self.catalogue, self.tools.daemons)
 
     def start(self, number: int, kind: str, name: str, uid: int, **more: Any) -> Job:
         """Begins a job. more: fields of JobRecord."""

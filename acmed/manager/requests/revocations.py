@@ -3,10 +3,12 @@
 
 import base64
 from collections.abc import Mapping
+from typing import Any
 
 from acmed.bus import Variant
 from acmed.bus.server import Call
-from acmed.manager import authority, jobs, options
+from acmed.manager import authority, errors, jobs, options
+from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job, Kind
 from acmed.manager.requests import foreign
 from acmed.manager.requests.desk import Desk, listed
@@ -41,9 +43,13 @@ class Revocations:
             )
 
     async def revoke_other(self, call: Call, der: bytes, reason: int, given: Mapping[str, Variant]) -> Job:
-        """Revokes a certificate that may not be ours, as an account that has authorizations for its names."""
-        desk, values = self._desk, options.read(given, {"account": "s"})
+        """Revokes a certificate that may not be ours, as an account that has authorizations for its names. One that is
+        installed here is treated, and asked for, as by its name.
+        """
+        desk, values = self._desk, options.read(given, {"account": "s", "replace": "b"})
         word, identifiers, name = _reason(reason), foreign.certificate(der), foreign.digest(der)
+        if managed := self._managed(name):
+            return await self._revoke_given(call, managed, der, reason, values)
         account = desk.account(values.get("account")).name
         desk.queue.check_free(name, Kind.FOREIGN)
         uid = await desk.authority.check(
@@ -56,9 +62,42 @@ class Revocations:
             reason=word,
         )
         desk.account(account)
+        if self._managed(name):
+            raise Failure(errors.BUSY, "That certificate was installed meanwhile; try again")
         with desk.queue.hold(name, Kind.FOREIGN) as number:
             encoded = base64.b64encode(der).decode()
             return desk.start(number, jobs.REVOKE, name, uid, reason=reason, der=encoded, account_name=account)
+
+    async def _revoke_given(self, call: Call, name: str, der: bytes, reason: int, values: Mapping[str, Any]) -> Job:
+        """For what is installed as that. The account is by default the one that got it."""
+        desk, status, word = self._desk, self._desk.catalogue.status(name), _reason(reason)
+        known = status.account in desk.catalogue.configuration.accounts
+        account = desk.account(values.get("account") or (status.account if known else None)).name
+        desk.check_issued(name)
+        details = desk.details(name)
+        accounts = dict.fromkeys([*filter(None, details["account"].split(",")), account])
+        details["account"] = listed(accounts)
+        uid = await desk.authority.check(call, authority.REVOKE, reason=word, **details)
+        desk.account(account)
+        if self._managed(foreign.digest(der)) != name:
+            raise Failure(errors.BUSY, f"'{name}' changed meanwhile; look, and try again")
+        with desk.queue.hold(name) as number:
+            return desk.begin(
+                number,
+                jobs.REVOKE,
+                name,
+                uid,
+                reason=reason,
+                replace=values.get("replace", True),
+                der=base64.b64encode(der).decode(),
+                account_name=account,
+            )
+
+    def _managed(self, fingerprint: str) -> str | None:
+        """As what a certificate is installed here."""
+        catalogue = self._desk.catalogue
+        names = sorted(catalogue.names)
+        return next((name for name in names if catalogue.status(name).fingerprint == fingerprint), None)
 
 
 def _reason(number: int) -> str:

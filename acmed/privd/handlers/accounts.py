@@ -92,16 +92,23 @@ class Accounts(Turns):
         async with self._account(job, account):
             accounts.check_key_is_ours(accounts.registered(self._places, account))
             wanted = accounts.checked_key_type(key_type)
-            await asyncio.to_thread(rollover.make_next_key, self._places, account, wanted)
+            made = await asyncio.to_thread(rollover.make_next_key, self._places, account, wanted)
             await self._restart_keyd(account)
             await self._permits.key_change(account)
+            return {"keyType": made}
+
+    async def drop_account_key(self, _: Call, job: int, account: str) -> Answer:
+        """acme-keyd, which reads it again, signs nothing more for that key."""
+        async with self._account(job, account):
+            await asyncio.to_thread(rollover.drop_next_key, self._places, account)
+            await self._restart_keyd(account)
             return {}
 
     async def adopt_account_key(self, _: Call, job: int, account: str) -> Answer:
         async with self._account(job, account):
-            await asyncio.to_thread(rollover.adopt_next_key, self._places, account)
+            found = await asyncio.to_thread(rollover.adopt_next_key, self._places, account)
             await self._restart_keyd(account)
-            return {}
+            return {"keyType": found}
 
     async def retire_account(self, _: Call, job: int, account: str) -> Answer:
         async with self._account(job, account):

@@ -16,6 +16,7 @@ from acmed.privd import (
     lookup,
     ownership,
     prepare,
+    provided,
     request,
     restore,
     sets,
@@ -64,6 +65,10 @@ class Certificates(Turns):
             thumbprint = await self._permit(certificate, material.request, replaces)
             more = {"preferredChain": known.preferred_chain, "thumbprint": thumbprint}
             return _described(material, replaces) | more
+
+    async def provided_keys(self, _: Call, keys: list[dict[str, str]]) -> Answer:
+        seen = {key["certificate"]: key["seen"] for key in keys}
+        return {"keys": await asyncio.to_thread(lambda: list(provided.compared(self._places, seen)))}
 
     async def drop_permit(self, _: Call, job: int, certificate: str) -> Answer:
         """At every account: nothing here remembers for which one names were to be authorized."""

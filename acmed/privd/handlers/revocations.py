@@ -40,9 +40,9 @@ class Revocations(Turns):
         revocation.check_reason(reason)
         async with self._certificate(job, certificate):
             current, der = await self._compromised(certificate, reason)
-            account = lookup.account(self._places.configuration(), current.account)
+            directory = revocation.ca(self._places.configuration(), current)
             signed = await asyncio.to_thread(
-                revocation.signed, self._places, certificate, current, der, account, url, nonce, reason
+                revocation.signed, self._places, certificate, current, der, directory, url, nonce, reason
             )
             journal.notice(
                 "Signed the revocation of %s with its own key", certificate, fingerprint=current.fingerprint, url=url

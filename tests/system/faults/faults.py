@@ -2,6 +2,7 @@
 """The proxy as a test uses it."""
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ class Faults:
     def forget(self) -> None:
         """What was asked until now counts no more."""
         self.machine.run(["rm", "-f", str(LOG)])
+
+    def forget_directory(self) -> None:
+        """acme-clientd has none from an earlier run."""
+        note = hashlib.sha256(self.directory.encode()).hexdigest()
+        self.machine.run(["rm", f"/var/lib/private/acme-clientd/notes/{note}.json"])
 
     def requests(self) -> list[dict[str, Any]]:
         """All since then, in the order in which they were done with."""

@@ -116,6 +116,9 @@ class Hostile:
     async def register(self, _: varlink.Call, **_parameters: Any) -> dict[str, Any]:
         return {"uri": "https://localhost:14000/my-account/none", "status": "valid", "termsOfService": None}
 
+    async def resume(self, _: varlink.Call, **_parameters: Any) -> dict[str, Any]:
+        return {"order": None, "replaced": False, "challenges": []}
+
     async def order(
         self, _: varlink.Call, account: str, identifiers: Any, csr: str, **_parameters: Any
     ) -> dict[str, Any]:
@@ -125,7 +128,8 @@ class Hostile:
             Path(os.environ["STATE_DIRECTORY"], "answers.json").write_text(json.dumps(answers))
             raise varlink.VarlinkError("org.acmed.Client.Unreachable", url="", message="hostile")
         challenges = [foreign_challenge(identifier) for identifier in identifiers if plan == FOREIGN]
-        return {"order": "https://localhost:14000/order/none", "created": True, "challenges": challenges}
+        url = "https://localhost:14000/order/none"
+        return {"order": url, "created": True, "replaced": True, "challenges": challenges}
 
     async def finalize(self, _: varlink.Call, csr: str, **_parameters: Any) -> dict[str, Any]:
         request = x509.load_der_x509_csr(base64.b64decode(csr))
@@ -152,7 +156,7 @@ class Hostile:
         raise varlink.VarlinkError("org.acmed.Client.Unreachable", url="", message="hostile")
 
     find_account = read_account = update_account = deactivate_account = change_key = silence
-    revocation_nonce = send_revocation = silence
+    revocation_status = revocation_nonce = send_revocation = silence
 
     async def drop(self, _: varlink.Call, **_parameters: Any) -> dict[str, Any]:
         return {}

@@ -25,6 +25,7 @@ MARK = "sandbox-probe"
 NAME = f"{MARK}.example.com"
 TCP_PORT, UDP_PORT = 14997, 14998
 OTHERS_SOCKET = f"/run/{MARK}.sock"
+STORES = ("file", "gpg", "pkcs11", "ssh", "unix")
 
 READ = {
     "read the passwords of the host": "/etc/shadow",
@@ -101,6 +102,7 @@ REACH = {
     "reach client.sock": "/run/acmed/client.sock",
     "reach dns.sock": "/run/acmed/dns.sock",
     "reach verify.sock": "/run/acmed/verify.sock",
+    **{f"reach the key store {kind}.sock": f"/run/acmed/stores/{kind}.sock" for kind in STORES},
     "reach a socket that is open to all": OTHERS_SOCKET,
 }
 EXECUTE = {

@@ -28,7 +28,8 @@ class FaultyCa:
     edits: for each kind, what changes each JSON answer. headers: what is added to each answer. verdicts: the error
     for each name whose validation fails. resources: what the directory has besides what each has. moved: what is
     elsewhere since a while, with the name that it has now. chains: PEM, the default first. renewals: by certId.
-    replaced: what is said to an order that replaces the certificate of that certId.
+    replaced: what is said to an order that replaces the certificate of that certId. lists: accounts have lists of their
+    orders, three on a page, and newOrder makes another order for the same names each time.
     """
 
     certificate: Path
@@ -42,6 +43,7 @@ class FaultyCa:
     renewals: dict[str, Json] = field(default_factory=dict)
     replaced: dict[str, Refusal] = field(default_factory=dict)
     fault_at: tuple[int, Fault] | None = None
+    lists: bool = False
     nonce_rejection: float = 0.0
     nonces_in_errors: bool = True
     validation_polls: int = 1
@@ -192,6 +194,7 @@ HANDLERS: dict[str, Callable[[FaultyCa, Any, str, str], Outcome]] = {
     "keyChange": ca_accounts.key_change,
     "revokeCert": ca_accounts.revoke,
     "newOrder": ca_orders.new_order,
+    "orders": ca_orders.listed,
     "newAuthz": ca_orders.new_authorization,
     "order": ca_orders.order,
     "authz": ca_orders.authorization,

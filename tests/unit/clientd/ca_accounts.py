@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 def new_account(ca: "FaultyCa", payload: Json, _: str, __: str) -> Outcome:
     key = ca.key()
     if known := ca.account_of(key):
-        return 200, {"Location": known}, _show(ca.accounts[known])
+        return 200, {"Location": known}, _show(ca, ca.accounts[known])
     if payload.get("onlyReturnExisting") is True:
         raise Refusal(400, "accountDoesNotExist", "no account has this key")
     if payload.get("termsOfServiceAgreed") is not True:
         raise Refusal(403, "userActionRequired")
     uri = ca.open_account(key, payload["contact"])
-    return 201, {"Location": uri}, _show(ca.accounts[uri])
+    return 201, {"Location": uri}, _show(ca, ca.accounts[uri])
 
 
 def account(ca: "FaultyCa", payload: Any, uri: str, number: str) -> Outcome:
@@ -36,7 +36,7 @@ def account(ca: "FaultyCa", payload: Any, uri: str, number: str) -> Outcome:
             known.status = "deactivated"
         case _:
             raise Refusal(400, "malformed", "what is this?")
-    return 200, {}, _show(known)
+    return 200, {}, _show(ca, known)
 
 
 def key_change(ca: "FaultyCa", payload: Json, uri: str, _: str) -> Outcome:
@@ -61,5 +61,6 @@ def revoke(ca: "FaultyCa", payload: Json, _: str, __: str) -> Outcome:
     return 200, {}, b""
 
 
-def _show(account: Account) -> Json:
-    return {"status": account.status, "contact": account.contact}
+def _show(ca: "FaultyCa", account: Account) -> Json:
+    shown = {"status": account.status, "contact": account.contact}
+    return shown | ({"orders": f"{ca.base}/orders/1"} if ca.lists else {})

@@ -18,12 +18,22 @@ def new_order(ca: "FaultyCa", payload: Json, _: str, __: str) -> Outcome:
         raise refusal
     names = _names(payload["identifiers"])
     for url, known in ca.orders.items():
-        if _names(known.identifiers) == names and known.status == "pending":
+        if _names(known.identifiers) == names and known.status == "pending" and not ca.lists:
             return 201, {"Location": url}, _show(ca, url)
     authorizations = [_authorize(ca, item) for item in payload["identifiers"]]
     url = f"{ca.base}/order/{ca.number()}"
-    ca.orders[url] = Order(payload["identifiers"], authorizations)
+    chosen: Json = {name: payload[name] for name in ("profile", "notAfter", "replaces") if name in payload}
+    ca.orders[url] = Order(payload["identifiers"], authorizations, chosen=chosen)
     return 201, {"Location": url}, _show(ca, url)
+
+
+def listed(ca: "FaultyCa", payload: Any, _: str, page: str) -> Outcome:
+    """RFC 8555 section 7.1.2.1."""
+    if payload != "":
+        raise Refusal(400, "malformed", "this is a list")
+    end = int(page) * 3
+    following = {"Link": f'<{ca.base}/orders/{int(page) + 1}>;rel="next"'} if end < len(ca.orders) else {}
+    return 200, following, {"orders": [*ca.orders][end - 3 : end]}
 
 
 def new_authorization(ca: "FaultyCa", payload: Json, _: str, __: str) -> Outcome:
@@ -114,7 +124,7 @@ def _show(ca: "FaultyCa", url: str) -> Json:
     if known.status == "pending" and found - {"pending", "valid"}:
         known.status = "invalid"
     number = url.rpartition("/")[2]
-    shown = {
+    shown = known.chosen | {
         "status": known.status,
         "expires": known.expires,
         "identifiers": known.identifiers,

@@ -46,6 +46,7 @@ class Order:
     csr: str = ""
     polls: int = 0
     expires: str = "2036-01-01T00:00:00Z"
+    chosen: Json = field(default_factory=dict)
 
 
 @dataclass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A TLS server on loopback that sends whatever it is told to, byte by byte if need be."""
+"""A web server on loopback, with TLS or without, that sends whatever it is told to, byte by byte if need be."""
 
 import asyncio
 import datetime
@@ -72,11 +72,13 @@ def make_certificate(directory: Path, *names: str) -> Path:
 
 
 class HttpsServer:
-    """Answers each request with what respond() returns."""
+    """Answers each request with what respond() returns. Without a certificate it is plain HTTP."""
 
-    def __init__(self, certificate: Path, respond: Callable[[Asked], Reply]) -> None:
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    def __init__(self, certificate: Path | None, respond: Callable[[Asked], Reply]) -> None:
+        self._context: ssl.SSLContext | None = None
+        if certificate:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate, certificate.with_name("key.pem"))
         self._respond = respond
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0

@@ -17,8 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from acmed import varlink
 from acmed.clientd.authority import Authorities
 from acmed.clientd.limits import Limits
+from acmed.clientd.notes import Notes
+from acmed.clientd.outstanding import Outstanding
 from acmed.clientd.service import Handlers
 from acmed.clientd.signer import Signer
+from acmed.clientd.standing import Inquiry
 from acmed.clientd.store import Store
 from acmed.clientd.transport import Transport
 from acmed.config.model import Account, Configuration, Deadlines
@@ -102,6 +105,38 @@ class Listener:
         self._path.unlink()
 
 
+class Daemon:
+    """acme-clientd, with what it keeps on the disk in `state`."""
+
+    def __init__(self, state: Path, limits: Limits, accounts: dict[str, Account]) -> None:
+        self._state = state
+        self._limits = limits
+        self._accounts = accounts
+        self.start()
+
+    def start(self) -> None:
+        self._transport, self._inquiry = Transport(self._limits), Inquiry(self._limits)
+        handlers = Handlers(
+            lambda: Configuration(accounts=dict(self._accounts)),
+            Authorities(self._transport, self._limits, Notes(self._state / "notes")),
+            Signer(varlink.Client(varlink.load("org.acmed.Key"), self._state / "key.sock"), pauses=(0.1, 0.2, 0.3)),
+            Store(self._state / "orders"),
+            self._inquiry,
+            Outstanding(self._state / "key-changes"),
+        )
+        self._listener = Listener("org.acmed.Client", self._state / "client.sock", handlers)
+
+    def stop(self) -> None:
+        self._listener.stop()
+        self._transport.close()
+        self._inquiry.close()
+
+    def restart(self) -> None:
+        """Nothing stays but what is on the disk."""
+        self.stop()
+        self.start()
+
+
 @dataclass
 class Rig:
     """Everything. accounts may be changed at any time, as configuration may."""
@@ -110,6 +145,7 @@ class Rig:
     accounts: dict[str, Account]
     keys: Keys
     keys_listener: Listener
+    daemon: Daemon
     client: varlink.Client
     orders: Path
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -128,6 +164,11 @@ class Rig:
         ]
         parameters = {"job": 2, "account": "main", "certificate": certificate, "identifiers": identifiers} | more
         return await self.client.call("Order", timeout=60, csr=encoded(csr), **parameters)
+
+    async def resume(self, certificate: str = "www", csr: bytes | None = CSR, **more: Any) -> dict[str, Any]:
+        identifiers = [{"type": "dns", "value": "a.example"}]
+        parameters = {"job": 2, "account": "main", "certificate": certificate, "identifiers": identifiers} | more
+        return await self.client.call("Resume", timeout=60, csr=encoded(csr), **parameters)
 
     async def finalize(
         self, challenges: list[str], certificate: str = "www", csr: bytes | None = CSR, preferred: str | None = None
@@ -192,16 +233,9 @@ async def running(
         accounts = {"main": main}
         keys = Keys(accounts)
         listener = Listener("org.acmed.Key", tmp_path / "key.sock", keys)
-        transport = Transport(limits)
-        handlers = Handlers(
-            lambda: Configuration(accounts=dict(accounts)),
-            Authorities(transport, limits),
-            Signer(varlink.Client(varlink.load("org.acmed.Key"), tmp_path / "key.sock"), pauses=(0.1, 0.2, 0.3)),
-            Store(tmp_path / "orders"),
-        )
-        client_listener = Listener("org.acmed.Client", tmp_path / "client.sock", handlers)
+        daemon = Daemon(tmp_path, limits, accounts)
         client = varlink.Client(varlink.load("org.acmed.Client"), tmp_path / "client.sock")
-        rig = Rig(ca, accounts, keys, listener, client, tmp_path / "orders")
+        rig = Rig(ca, accounts, keys, listener, daemon, client, tmp_path / "orders")
         if registered and directory_is_known:
             await rig.register()
             ca.requests.clear()
@@ -210,6 +244,5 @@ async def running(
         try:
             yield rig
         finally:
-            client_listener.stop()
+            daemon.stop()
             listener.stop()
-            transport.close()

@@ -14,6 +14,7 @@ from acmed.clientd.authority import Authorities
 from acmed.clientd.directory import directory
 from acmed.clientd.errors import Unreachable
 from acmed.clientd.limits import Limits
+from acmed.clientd.notes import Notes
 from acmed.clientd.transport import Answer, Transport
 from acmed.config.model import Account
 from acmed.varlink import VarlinkError
@@ -228,8 +229,8 @@ def test_a_move_to_another_origin(play: Play) -> None:
     play(scenario)
 
 
-def test_the_clock_of_the_ca_goes_on(certificate: Path) -> None:
+def test_the_clock_of_the_ca_goes_on(tmp_path: Path, certificate: Path) -> None:
     limits = Limits()
-    authority = Authorities(Transport(limits), limits).of(Account("a", URL, (), None, certificate))
+    authority = Authorities(Transport(limits), limits, Notes(tmp_path)).of(Account("a", URL, (), None, certificate))
     authority._clock = (time.monotonic() - 100, 1000.0)
     assert 1100 <= authority.now() < 1200

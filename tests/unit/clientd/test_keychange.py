@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The change of an account's key, interrupted wherever it can be."""
 
+import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,19 @@ from tests.unit.clientd.ca_parts import Refusal
 from tests.unit.clientd.conftest import Play
 from tests.unit.clientd.https import Reply
 from tests.unit.clientd.rig import Rig
+
+
+async def refused(rig: Rig) -> VarlinkError:
+    with pytest.raises(VarlinkError) as caught:
+        await rig.ask("ChangeKey")
+    return caught.value
+
+
+def kept_of(rig: Rig) -> Path:
+    """When the CA was asked for a change that it has not answered."""
+    path = rig.orders.parent / "key-changes" / "main.json"
+    path.parent.mkdir(exist_ok=True)
+    return path
 
 
 def check_changed(rig: Rig) -> None:
@@ -89,12 +105,106 @@ def test_a_change_that_is_refused(play: Play, refusal: Refusal) -> None:
 
     async def scenario(rig: Rig) -> None:
         rig.ca.faults["keyChange"] = [faults.refuse(refusal)]
-        with pytest.raises(VarlinkError) as caught:
-            await rig.ask("ChangeKey")
-        assert caught.value.parameters["type"] == refusal.kind
-        assert caught.value.parameters["detail"] == refusal.detail
+        error = await refused(rig)
+        assert error.name == "org.acmed.Client.NextKeyRefused"
+        assert error.parameters == {"type": refusal.kind, "detail": refusal.detail, "status": refusal.status}
         assert rig.ca.counts()["newAccount"] == 1
         assert [account.key for account in rig.ca.accounts.values()] == [jws.jwk(rig.keys.key)]
+
+    play(scenario)
+
+
+WEAK = Refusal(400, "badPublicKey", "weak")
+STRANGE = Refusal(400, "malformed", "what is this?")
+
+
+def test_a_key_of_a_type_that_the_ca_cannot_even_look_for(play: Play) -> None:
+    """Then it says that the account has the old one."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["keyChange"] = [faults.refuse(STRANGE)]
+        rig.ca.faults["newAccount"] = [faults.refuse(STRANGE)]
+        error = await refused(rig)
+        assert error.name == "org.acmed.Client.NextKeyRefused"
+        assert [rig.ca.counts()[name] for name in ("keyChange", "newAccount")] == [1, 2]
+
+    play(scenario)
+
+
+def test_a_refusal_of_a_ca_that_knows_neither_key(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["keyChange"] = [faults.refuse(WEAK)]
+        rig.ca.faults["newAccount"] = [faults.refuse(STRANGE), faults.refuse(STRANGE)]
+        assert (await refused(rig)).name == "org.acmed.Client.Acme"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_asked_again"),
+    [
+        (faults.lose_request, True),
+        (faults.page(403), False),
+        (faults.page(502), False),
+        (faults.refuse(Refusal(408, "malformed")), False),
+    ],
+)
+def test_a_refusal_while_the_ca_may_still_make_the_change(play: Play, fault: Any, is_asked_again: bool) -> None:
+    """A request for it may be on its way, so that next key must be kept: also in the next run, until it cannot be."""
+
+    async def scenario(rig: Rig) -> None:
+        kept = kept_of(rig)
+        rig.ca.faults["keyChange"] = [fault, *[faults.refuse(WEAK)] * 3]
+        if not is_asked_again:
+            assert (await refused(rig)).name != "org.acmed.Client.NextKeyRefused"
+        error = await refused(rig)
+        assert error.name == "org.acmed.Client.Acme"
+        assert "try again in an hour" in error.parameters["detail"]
+        since = json.loads(kept.read_text())["since"]
+        assert (await refused(rig)).name == "org.acmed.Client.Acme"
+        assert json.loads(kept.read_text())["since"] == since
+        kept.write_text(json.dumps({"uri": rig.accounts["main"].uri, "since": since - 3601}))
+        assert (await refused(rig)).name == "org.acmed.Client.NextKeyRefused"
+        assert not kept.exists()
+
+    play(scenario)
+
+
+def test_a_refusal_after_a_kill(play: Play) -> None:
+    """What was asked for before it may have an answer that nobody has heard."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["keyChange"] = [faults.refuse(WEAK)]
+        kept = kept_of(rig)
+        kept.write_text(json.dumps({"uri": rig.accounts["main"].uri, "since": time.time()}))
+        assert (await refused(rig)).name == "org.acmed.Client.Acme"
+        await rig.ask("ChangeKey")
+        assert not kept.exists()
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("content", ['{"uri": "https://ca.example/before", "since": 9e99}', "{"])
+def test_what_is_kept_of_another_account_or_broken(play: Play, content: str) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["keyChange"] = [faults.refuse(WEAK)]
+        kept = kept_of(rig)
+        kept.write_text(content)
+        expected = "NextKeyRefused" if "uri" in content else "Acme"
+        assert (await refused(rig)).name == f"org.acmed.Client.{expected}"
+
+    play(scenario)
+
+
+def test_what_the_ca_has_put_off_is_not_under_way(play: Play) -> None:
+    """Neither that, nor a nonce that it did not like: it did not do it, by its own word."""
+
+    async def scenario(rig: Rig) -> None:
+        bad = faults.refuse(Refusal(400, "badNonce"))
+        rig.ca.faults["keyChange"] = [bad, faults.refuse(Refusal(429, "rateLimited"), "3600")]
+        assert (await refused(rig)).parameters["type"] == "rateLimited"
+        rig.ca.faults["keyChange"] = [bad, faults.refuse(WEAK)]
+        assert (await refused(rig)).name == "org.acmed.Client.NextKeyRefused"
 
     play(scenario)
 

@@ -156,6 +156,14 @@ def test_an_empty_problem_document(value: Any) -> None:
     assert error.problem.detail
 
 
+def test_what_a_ca_takes_in_place_of_an_algorithm() -> None:
+    """RFC 8555 section 6.2; once only, where the CA has said it in words, too."""
+    taken = {"type": "urn:ietf:params:acme:error:badSignatureAlgorithm", "algorithms": ["ES256", "RS256", 5]}
+    assert refusal(taken | {"detail": "no EdDSA"}).problem.detail == "no EdDSA (it takes ES256, RS256)"
+    assert refusal(taken | {"detail": "take ES256 or RS256"}).problem.detail == "take ES256 or RS256"
+    assert refusal(taken | {"detail": "no", "algorithms": "ES256"}).problem.detail == "no"
+
+
 def test_an_answer_to_head_has_no_words() -> None:
     assert refusal(b"", 429).problem.detail == "answered 429 Too Many Requests"
 

@@ -77,6 +77,17 @@ def test_when_to_ask_again(
     time.tzset()
 
 
+@pytest.mark.parametrize(("asked", "told"), [("2592000", 86400), ("3600", 3600)])
+def test_a_refusal_does_not_silence_it_for_weeks(play: Play, asked: str, told: int) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["renewalInfo"] = [faults.refuse(Refusal(429, "rateLimited"), asked)]
+        with pytest.raises(VarlinkError) as caught:
+            await ask(rig)
+        assert caught.value.parameters["retryAfter"] == told
+
+    play(scenario, directory_is_known=False)
+
+
 @pytest.mark.parametrize(
     ("info", "words"),
     [

@@ -28,8 +28,10 @@ def test_all_of_it_is_sent(play: Play) -> None:
 
 def test_replaces_is_for_cas_with_renewal_information(play: Play) -> None:
     async def scenario(rig: Rig) -> None:
-        await rig.order(replaces=CERT_ID)
-        assert rig.ca.payloads("newOrder") == [NAMES]
+        begun = await rig.order(replaces=CERT_ID)
+        assert (begun["order"], begun["created"], begun["replaced"]) == (None, False, False)
+        assert "newOrder" not in rig.ca.counts()
+        assert rig.kept() is None
 
     play(scenario)
 
@@ -47,12 +49,14 @@ def test_replaces_is_for_cas_with_renewal_information(play: Play) -> None:
     ],
     ids=lambda refusal: f"{refusal.status}-{refusal.kind}",
 )
-def test_a_refused_replacement_is_an_order_like_any_other(play: Play, refusal: Refusal) -> None:
+def test_a_refused_replacement_is_no_order_until_that_is_asked_for(play: Play, refusal: Refusal) -> None:
     async def scenario(rig: Rig) -> None:
         rig.ca.resources = {"renewalInfo"}
         rig.ca.replaced[CERT_ID] = refusal
         begun = await rig.order(replaces=CERT_ID, profile="shortlived")
-        assert begun["created"]
+        assert (begun["order"], begun["created"]) == (None, False)
+        begun = await rig.order(profile="shortlived")
+        assert (begun["created"], begun["replaced"]) == (True, False)
         with_profile = NAMES | {"profile": "shortlived"}
         assert rig.ca.payloads("newOrder") == [with_profile | {"replaces": CERT_ID}, with_profile]
         assert await rig.finalize(http01(begun))
@@ -84,14 +88,15 @@ def test_other_refusals_cost_one_request(play: Play, fault: Any) -> None:
     play(scenario, directory_is_known=False)
 
 
-def test_a_second_refusal_is_the_result(play: Play) -> None:
+def test_what_it_was_made_as_is_kept(play: Play) -> None:
     async def scenario(rig: Rig) -> None:
         rig.ca.resources = {"renewalInfo"}
-        rig.ca.faults["newOrder"] = [faults.refuse(Refusal(400, "malformed", "no notAfter here"))] * 9
-        with pytest.raises(VarlinkError) as caught:
-            await rig.order(replaces=CERT_ID, notAfter="2026-12-01T00:00:00Z")
-        assert caught.value.parameters["detail"] == "no notAfter here"
-        assert rig.ca.counts()["newOrder"] == 2
+        first = await rig.order(replaces=CERT_ID)
+        assert (first["created"], first["replaced"]) == (True, True)
+        for again in (await rig.resume(), await rig.order()):
+            assert (again["order"], again["replaced"]) == (first["order"], True)
+        await rig.finalize(http01(first))
+        assert (await rig.resume())["replaced"]  # it is there until it is dropped
 
     play(scenario, directory_is_known=False)
 

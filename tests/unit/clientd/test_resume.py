@@ -161,3 +161,42 @@ def test_a_disk_that_takes_nothing(play: Play) -> None:
         assert caught.value.name == "org.acmed.InternalError"
 
     play(scenario)
+
+
+def test_nothing_is_ordered_where_there_is_nothing_to_resume(play: Play) -> None:
+    nothing: dict[str, Any] = {"order": None, "replaced": False, "challenges": []}
+
+    async def scenario(rig: Rig) -> None:
+        before = rig.ca.counts()
+        assert await rig.resume() == nothing
+        assert rig.ca.counts() == before
+        begun = await rig.order()
+        assert await rig.resume(csr=b"another request") == nothing
+        assert await rig.resume() == {key: begun[key] for key in ("order", "replaced", "challenges")}
+        assert rig.ca.counts()["newOrder"] == 1
+
+    play(scenario)
+
+
+def test_an_order_that_is_lost_is_not_made_again_by_resuming(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        await rig.order()
+        authorization = next(iter(rig.ca.authorizations.values()))
+        authorization.status = "deactivated"
+        rig.ca.edits["order"] = lambda fields: fields.update(status="pending")
+        assert (await rig.resume())["order"] is None
+        assert rig.kept() is None
+        assert rig.ca.counts()["newOrder"] == 1
+
+    play(scenario)
+
+
+def test_an_order_that_cannot_be_asked_for_is_not_resumed_now(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        first = await rig.order()
+        rig.ca.faults["order"] = [refuse(Refusal(429, "rateLimited"), "3600")]
+        with pytest.raises(VarlinkError):
+            await rig.resume()
+        assert (await rig.resume())["order"] == first["order"]
+
+    play(scenario)

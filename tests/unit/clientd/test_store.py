@@ -55,7 +55,7 @@ def test_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 3},
+        {"format": 4},
         {"url": 5},
         {"url": None},
         {"certificate": 5},
@@ -66,6 +66,7 @@ def test_dropped(tmp_path: Path) -> None:
         {"authorizations": 3},
         {"csr_sha256": 5},
         {"profile": ["classic"]},
+        {"replaced": 1},
     ],
 )
 def test_a_wrong_file_is_set_aside(tmp_path: Path, change: dict[str, Any]) -> None:

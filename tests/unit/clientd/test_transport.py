@@ -15,6 +15,7 @@ import pytest
 from acmed.clientd.authority import Authorities
 from acmed.clientd.errors import Unreachable
 from acmed.clientd.limits import Limits
+from acmed.clientd.notes import Notes
 from acmed.clientd.transport import Answer, Route, Transport
 from acmed.config.model import Account, Deadlines
 from tests.unit.clientd.https import Asked, HangUp, HttpsServer, Reply, make_certificate
@@ -233,9 +234,9 @@ def test_a_proxy_that_is_not_there(certificate: Path) -> None:
     assert caught.value.lost
 
 
-def test_accounts_share_what_they_can(certificate: Path) -> None:
+def test_accounts_share_what_they_can(tmp_path: Path, certificate: Path) -> None:
     """Nonces and directory, but not where a request may take longer."""
-    authorities = Authorities(Transport(LIMITS), LIMITS)
+    authorities = Authorities(Transport(LIMITS), LIMITS, Notes(tmp_path))
     account = Account("a", "https://ca.example/directory", (), None, certificate)
     assert authorities.of(account) is authorities.of(replace(account, name="b", uri="https://ca.example/1"))
     assert authorities.of(account) is not authorities.of(replace(account, deadlines=Deadlines(request=5)))

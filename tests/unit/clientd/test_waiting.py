@@ -35,7 +35,9 @@ def test_a_ca_that_never_issues(play: Play) -> None:
             await rig.issue()
         assert caught.value.name == "org.acmed.Client.TimedOut"
         assert caught.value.parameters["step"] == "finalize"
-        assert "processing" in caught.value.parameters["message"]
+        words = "the order is still processing after 1 s; the CA may still finish it"
+        assert caught.value.parameters["message"] == words
+        assert caught.value.parameters["retryAfter"] is None
         assert rig.kept()["status"] == "processing"
         rig.ca.issuance_polls = 1
         assert await rig.finalize([])
@@ -43,17 +45,40 @@ def test_a_ca_that_never_issues(play: Play) -> None:
     play(scenario, deadlines=replace(PATIENT, finalize=1))
 
 
-def test_a_wait_beyond_the_deadline_is_not_begun(play: Play) -> None:
+@pytest.mark.parametrize("kind", ["order", "authz"])
+def test_a_wait_beyond_the_deadline_is_not_begun(play: Play, kind: str) -> None:
+    """And is told: not that something was waited for, and until when it is in vain to come back."""
+
     async def scenario(rig: Rig) -> None:
         rig.ca.issuance_polls = 10**9
-        rig.ca.headers["order"] = {"Retry-After": "7200"}
+        rig.ca.validation_polls = 10**9 if kind == "authz" else 1
+        begun = await rig.order()
+        rig.ca.headers[kind] = {"Retry-After": "122400"}
+        rig.ca.requests.clear()
         with pytest.raises(VarlinkError) as caught:
-            await rig.issue()
+            await rig.finalize(http01(begun))
         assert caught.value.name == "org.acmed.Client.TimedOut"
-        assert rig.ca.counts()["order"] == 1
-        assert "waiting for the CA (Retry-After 7200 s)" in [step["detail"] for step in rig.steps]
+        assert caught.value.parameters["retryAfter"] == 122400
+        words = "after 0 s, and is to be asked again in 122400 s, which is past the 30 s for it"
+        assert words in caught.value.parameters["message"]
+        assert rig.ca.counts()[kind] == 1
+        details = [step["detail"] for step in rig.steps]
+        assert any(detail.endswith("waiting for the CA (Retry-After 122400 s)") for detail in details)
 
     play(scenario)
+
+
+def test_what_a_ca_said_in_time_is_told_in_the_end(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.issuance_polls = 10**9
+        rig.ca.headers["order"] = {"Retry-After": "1"}
+        with pytest.raises(VarlinkError) as caught:
+            await rig.issue()
+        parameters = caught.value.parameters
+        assert parameters["retryAfter"] == 1
+        assert "still processing after" in parameters["message"]
+
+    play(scenario, deadlines=replace(PATIENT, finalize=2))
 
 
 def test_ready_again_after_finalize(play: Play) -> None:

@@ -89,6 +89,15 @@ def test_pkcs11(tmp_path: Path) -> None:
     assert found(tmp_path / "2", uri) == []
 
 
+def test_unix(tmp_path: Path) -> None:
+    """Where nobody else could put a socket, it need not be there yet."""
+    assert found(tmp_path / "1", "unix:/etc/acmed-test/keyd.sock") == []
+    why = "/tmp may be written by others, who could put another socket there: use a directory of its user alone, such"
+    assert found(tmp_path / "2", "unix:/tmp/acmed-test/keyd.sock") == [
+        (f"acme-store-unix.service does not connect to /tmp/acmed-test/keyd.sock: {why} as one in /run/user", False)
+    ]
+
+
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen here")
 def test_ssh(tmp_path: Path) -> None:
     known, key = tmp_path / "known_hosts", tmp_path / "sealed/acmed.ssh-keys/staging"

@@ -116,6 +116,10 @@ class Service:
             "TermsOfService": "",
             "Authorize": [],
             "KeySource": "",
+            "LastError": ["", ""],
+            "LastErrorTimestamp": 0,
+            "Failures": 0,
+            "RetryAt": 0,
         }
         return self._add(f"{ROOT}/account/{name}", "Account", properties | values, {})
 

@@ -13,7 +13,7 @@ import pytest
 from acmed.ctl import arguments, auditlog
 from acmed.ctl.accountlog import show
 from acmed.ctl.output import Output
-from acmed.keyd.audit import MESSAGE_REFUSED, MESSAGE_SIGNED
+from acmed.keyd.audit import MESSAGE_FAR_REFUSED, MESSAGE_REFUSED, MESSAGE_SIGNED, MESSAGE_UNAVAILABLE
 
 SIGNED: dict[str, Any] = {
     "__REALTIME_TIMESTAMP": datetime(2026, 2, 19, 8, 0, 1, 5, tzinfo=UTC),
@@ -47,10 +47,12 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert signed == {
         "time": "2026-02-19T08:00:01Z",
         "signed": True,
+        "result": "signed",
         "account": "main",
         "operation": "newOrder",
         "url": "https://ca.example/new-order",
         "rule": "permit:order:www",
+        "reason": None,
         "identifiers": ["a.example.com", "www.example.com"],
         "csrSHA256": None,
         "certificateSHA256": None,
@@ -68,12 +70,29 @@ def test_who_asked_where_only_acme_keyd_saw_it() -> None:
     assert auditlog._entry(SIGNED | {"ACME_PEER_UID": "0"}, {}).peer_uid == "0"
 
 
+def test_a_key_that_could_not_be_used(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither signed nor refused; the reason is what is of interest."""
+    fields = SIGNED | {"MESSAGE_ID": UUID(MESSAGE_UNAVAILABLE), "ACME_REASON": "the token is gone"}
+    show(Output(json=True), [auditlog._entry(fields, PEER)])
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert (entry["signed"], entry["result"]) == (False, "unavailable")
+    assert (entry["rule"], entry["reason"]) == ("permit:order:www", "the token is gone")
+    show(Output(), [auditlog._entry(fields, PEER)])
+    line = capsys.readouterr().out.splitlines()[1]
+    assert " unavailable " in line and line.endswith("the token is gone")
+
+
+@pytest.mark.parametrize("message_id", [MESSAGE_REFUSED, MESSAGE_FAR_REFUSED])
+def test_refusals(message_id: str) -> None:
+    assert auditlog._entry(FORGED | {"MESSAGE_ID": UUID(message_id)}, {}).json()["result"] == "refused"
+
+
 def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     show(Output(), [auditlog._entry(SIGNED, PEER), auditlog._entry(FORGED, {})])
     heading, signed, forged = capsys.readouterr().out.splitlines()
-    assert heading.split() == ["TIME", "ACCOUNT", "SIGNED", "OPERATION", "FOR", "BY", "SUBJECT", "RULE"]
-    words = ["main", "yes", "newOrder", "acme-clientd.service", "acme-keyd.service", "a.example.com", "www.example.com"]
-    assert signed.split()[2:] == [*words, "permit:order:www"]
+    assert heading.split() == ["TIME", "ACCOUNT", "RESULT", "OPERATION", "FOR", "BY", "SUBJECT", "WHY"]
+    words = ["main", "signed", "newOrder", "acme-clientd.service", "acme-keyd.service"]
+    assert signed.split()[2:] == [*words, "a.example.com", "www.example.com", "permit:order:www"]
     assert "user root" in forged or os.getuid() != 0
     assert "\x1b" not in forged
     assert forged.endswith("no\\nrule")

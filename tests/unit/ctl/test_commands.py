@@ -224,11 +224,11 @@ def test_revoke_of_a_file(tmp_path: Path) -> None:
 
         service.on["RevokeOther"] = revoke
         await service.appear()
-        result = await world.run("revoke", "--file", str(path), "--account", "le")
+        result = await world.run("revoke", "--file", str(path), "--account", "le", "--no-replace")
         assert (result.code, result.out) == (0, f"{path}: revoked\n")
 
     play(tmp_path, scene)
-    assert asked == [DER, 0, {"account": "le"}]
+    assert asked == [DER, 0, {"account": "le", "replace": False}]
 
 
 def test_restore(tmp_path: Path) -> None:

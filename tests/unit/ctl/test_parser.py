@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from acmed.config.model import DIRECTORIES, ChallengeType, KeyType
+from acmed.config.model import DIRECTORIES, AccountKeyType, ChallengeType, KeyType
 from acmed.ctl import arguments
 from acmed.ctl.parser import parse
 from acmed.names import Identifier
@@ -187,6 +187,7 @@ LE = DIRECTORIES["letsencrypt"]
             {**REVOKE, "certificate": "a", "no_replace": True, "certificate_key": True},
         ),
         ("revoke --file a.pem --account b", "revoke", {**REVOKE, "file": Path("a.pem"), "account": "b"}),
+        ("revoke --file a.pem --no-replace", "revoke", {**REVOKE, "file": Path("a.pem"), "no_replace": True}),
         ("forget a", "forget", {"certificate": "a"}),
         ("jobs", "jobs", {}),
         ("watch", "watch", {}),
@@ -239,7 +240,7 @@ def test_accepted(line: str, command: str, values: dict[str, Any]) -> None:
         ("order a.example.com --validity 0", "from 1 to"),
         ("revoke a --file b.pem", "give a CERT, or --file"),
         ("revoke a --account b", "--account goes with --file"),
-        ("revoke --file a.pem --no-replace", "go with a CERT"),
+        ("revoke --file a.pem --certificate-key", "goes with a CERT"),
         ("authorize", "NAME"),
         ("dns", "COMMAND"),
         ("account add --directory http://ca.example/ --agree-tos", "neither an https URL nor one of letsencrypt"),
@@ -274,6 +275,7 @@ def test_odd_arguments(take: Callable[[str], object], text: str) -> None:
 
 def test_words_are_those_of_the_configuration() -> None:
     assert tuple(KeyType) == arguments.KEY_TYPES
+    assert tuple(AccountKeyType) == arguments.ACCOUNT_KEY_TYPES
     assert tuple(DIRECTORIES) == arguments.DIRECTORIES
     assert tuple(ChallengeType) == arguments.CHALLENGES
 

@@ -81,10 +81,38 @@ def test_account_show(tmp_path: Path) -> None:
             "termsOfService": None,
             "authorize": [],
             "key": None,
+            "lastError": None,
+            "failures": 0,
+            "retryAt": None,
         }
         service.change(f"{ROOT}/account/two", KeySource="gpg:/etc/acmed/two.gpg")
         assert "Key: gpg:/etc/acmed/two.gpg" in (await world.run("account", "show")).out
         assert "gpg:/etc/acmed/two.gpg" in (await world.run("account", "list")).out
+
+    play(tmp_path, scene)
+
+
+def test_names_of_an_account_that_cannot_be_validated(tmp_path: Path) -> None:
+    async def scene(world: World) -> None:
+        service = await world.service()
+        service.account("one", Authorize=["a.example.com"])
+        await service.appear()
+        assert "Last error" not in (await world.run("account", "show", "one")).out
+        result = await world.run("status")
+        assert (result.code, "Last error" in result.out) == (0, False)
+        error = {"LastError": ["x.Y", "bad\x1bnews"], "LastErrorTimestamp": 1_750_000_000_000_000}
+        service.change(f"{ROOT}/account/one", Failures=3, RetryAt=9_750_000_000_000_000, **error)
+        for words, code in ((("account", "show", "one"), 0), (("status",), 1)):
+            result = await world.run(*words)
+            assert result.code == code
+            lines = [line.strip() for line in result.out.splitlines()]
+            assert "Failures: 3 in a row, to have these names validated" in lines
+            assert any(line.startswith("Next attempt: 2278-12-19") for line in lines)
+            assert any("news" in line and "\x1b" not in line for line in lines)
+            assert any(line.startswith("x.Y, 2025-06-15") for line in lines)
+        (told,) = json.loads((await world.run("status", "--json")).out)["accounts"]
+        assert (told["failures"], told["retryAt"]) == (3, "2278-12-19T05:20:00Z")
+        assert told["lastError"]["name"] == "x.Y"
 
     play(tmp_path, scene)
 

@@ -215,4 +215,4 @@ def test_nothing_is_asked_of_a_key_store_that_is_not_allowed(
     assert capsys.readouterr().err.count("Refused to sign") == 2
     keyd.permit_order()
     assert "acme-store-gpg.service does not answer" in unavailable(lambda: keyd.sign({"identifiers": NAMES}))
-    assert "Refused to sign newOrder for account default: acme-store-gpg.service" in capsys.readouterr().err
+    assert "Could not sign newOrder for account default: acme-store-gpg.service" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def test_whose_failure_it_is(changes: dict[str, Any], of_ca: bool) -> None:
     ("name", "parameters", "of_ca"),
     [
         ("Client.Unreachable", {"url": "https://ca.example/", "message": "refused"}, True),
-        ("Client.TimedOut", {"step": "challenge", "message": "pending"}, True),
+        ("Client.TimedOut", {"step": "challenge", "message": "pending", "retryAfter": None}, True),
         ("Client.KeyUnavailable", {"account": "default", "reason": "none"}, False),
         ("Priv.ChallengeUnavailable", {"message": "port 80"}, False),
         ("DNS.NotPropagated", {"name": "_acme-challenge.www.example.com", "message": "ns2"}, False),
@@ -97,6 +97,17 @@ def test_time_to_wait_is_held_to_what_a_ca_can_mean(seconds: int) -> None:
     failure = _acme(type="rateLimited", retryAfter=seconds)
     assert failure.retry_after is not None
     assert 0 <= failure.retry_after <= 30 * 24 * 3600
+
+
+def test_a_ca_that_is_slow_may_say_when_to_come_back() -> None:
+    def slow(retry_after: int | None) -> Failure:
+        parameters = {"step": "finalize", "message": "still processing", "retryAfter": retry_after}
+        return from_varlink("acme-clientd", VarlinkError("org.acmed.Client.TimedOut", **parameters))
+
+    assert slow(7200).retry_after == 7200
+    assert "still processing; not before " in slow(7200).message
+    assert slow(None).retry_after is None
+    assert slow(None).message.endswith("still processing")
 
 
 def test_what_to_do_about_a_name_is_not_said_of_an_account() -> None:

@@ -5,8 +5,8 @@ from acmed.manager import errors
 from acmed.manager.clock import DAY, MINUTE, SECOND
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import ORDER
-from acmed.manager.outcome import after
-from acmed.manager.remembered import CertificateState
+from acmed.manager.outcome import after, issued, revoked
+from acmed.manager.remembered import CertificateState, Told
 
 NOW = 1_800_000_000 * SECOND
 
@@ -35,3 +35,23 @@ def test_limit_of_our_own_keeps_the_failures_before_it() -> None:
         state = after(state, ORDER, Failure(errors.UNREACHABLE, "down"), NOW)
     state = after(state, ORDER, Failure(errors.RATE_LIMITED, "at the limit", 3000), NOW)
     assert (state.failures, state.retry_at) == (3, NOW + 3000 * SECOND)
+
+
+def test_revocation_begins_another_row() -> None:
+    state = CertificateState(told=Told(failed=NOW, expiring="f1"))
+    for _ in range(4):
+        state = after(state, ORDER, Failure(errors.UNREACHABLE, "down"), NOW)
+    assert revoked(state, "f1", True, NOW) == CertificateState(revoked="f1", replace=True, told=Told(expiring="f1"))
+
+
+def test_revocation_keeps_what_the_ca_asked_for_as_long_as_that_runs() -> None:
+    state = CertificateState()
+    for _ in range(4):
+        state = after(state, ORDER, Failure(errors.UNREACHABLE, "busy", 3000), NOW)
+    assert (state.retry_at, state.limited_until) == (NOW + DAY, NOW + 3000 * SECOND)
+    found = revoked(state, "f1", True, NOW)
+    assert (found.failures, found.retry_at, found.error_message) == (1, NOW + 3000 * SECOND, "busy")
+    assert revoked(state, "f1", True, state.limited_until) == CertificateState(revoked="f1", replace=True)
+    # A failure that says nothing of that, and a certificate that came, end it.
+    assert after(state, ORDER, Failure(errors.UNREACHABLE, "down"), NOW).limited_until == 0
+    assert issued(state) == CertificateState()

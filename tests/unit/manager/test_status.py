@@ -30,6 +30,8 @@ _FAILING = replace(_STATE, failures=2, error_name="x", error_time=_NOW - 5 * MIN
 _FRESH = Status("www", _CONFIGURED, "", _STATE, _installed(10 * DAY), files="now")
 _DAMAGED = replace(_FRESH, state=replace(_STATE, files="then"))
 _ISSUED = Issuance("f1", "default", "ecdsa-p256", "", False, "", "", "")
+_BY_KEY = replace(_ISSUED, key_type="")
+_KEYED = replace(_FRESH, configured=replace(_CONFIGURED, key_file=Path("/etc/ssl/private/own.key")))
 
 
 @pytest.mark.parametrize(
@@ -159,9 +161,18 @@ def test_danger(status: Status, endangered: bool) -> None:
         (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, fingerprint="f0", account="x"))), ()),
         (replace(_FRESH, state=replace(_STATE, account="x")), ("account",)),
         (replace(_FRESH, state=replace(_STATE, account="default")), ()),
-        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, key_stamp="1")), key_stamp="2"), ("key-file",)),
-        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, key_stamp="1")), key_stamp=""), ()),
-        (replace(_FRESH, state=replace(_STATE, issued=_ISSUED), key_stamp="2"), ()),
+        (replace(_KEYED, state=replace(_STATE, issued=replace(_BY_KEY, key_stamp="1")), key_stamp="2"), ("key-file",)),
+        (replace(_KEYED, state=replace(_STATE, issued=replace(_BY_KEY, key_stamp="1")), key_stamp=""), ()),
+        (replace(_KEYED, state=replace(_STATE, issued=_BY_KEY), key_stamp="2"), ()),
+        (replace(_KEYED, state=replace(_STATE, issued=_BY_KEY, other_key="f1")), ("key-file",)),
+        (replace(_KEYED, state=replace(_STATE, issued=_BY_KEY, other_key="f0")), ()),
+        # acme-privd has looked, so that it is known also where nothing else is.
+        (replace(_KEYED, state=replace(_STATE, other_key="f1")), ("key-file",)),
+        (replace(_FRESH, state=replace(_STATE, issued=_ISSUED, other_key="f1")), ()),
+        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, directory="1")), directory="2"), ("ca",)),
+        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, directory="1")), directory="1"), ()),
+        (replace(_FRESH, state=replace(_STATE, issued=replace(_ISSUED, directory="1")), directory=""), ()),
+        (replace(_FRESH, state=replace(_STATE, issued=_ISSUED), directory="2"), ()),
         (
             replace(
                 _FRESH,

@@ -19,6 +19,7 @@ from acmed.privd.handlers.accounts import Accounts
 from acmed.privd.places import Places
 from acmed.privd.service import Priv
 from acmed.varlink import VarlinkError
+from tests.unit.privd import starter
 from tests.unit.privd.rig import DIRECTORY, ROOT, Rig
 
 CONTACT = ["mailto:admin@example.com"]
@@ -41,6 +42,7 @@ class AccountRig(Rig):
         self.priv = Priv(self.places)
         self.restarts = 0
         patch.setenv("SYSTEMD_CREDENTIAL_SECRET", str(directory / "secret"))
+        starter.install(patch, directory)
         patch.setattr(Accounts, "_restart_keyd", self._restart)
 
     def accounts(self) -> Mapping[str, Account]:

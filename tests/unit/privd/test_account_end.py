@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from acmed import base64url
 from acmed.privd import files, rollover, seal
@@ -33,16 +35,18 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AccountRig:
     return rig
 
 
-def new_key(rig: AccountRig, key_type: str = "ecdsa-p384") -> None:
-    rig.call("new_account_key", key_type=key_type)
+def new_key(rig: AccountRig, key_type: str = "ecdsa-p384") -> str:
+    """The type of the key that is to follow then."""
+    return str(rig.call("new_account_key", key_type=key_type)["keyType"])
 
 
 def test_a_new_key_is_made_once_and_permitted(rig: AccountRig) -> None:
     old, restarts = rig.credentials().keys["main"].jwk, rig.restarts
-    new_key(rig)
+    assert new_key(rig) == "ecdsa-p384"
     following = rig.credentials().next_keys["main"]
     assert (following.algorithm, rig.restarts) == ("ES384", restarts + 1)
-    new_key(rig, "rsa-2048")  # after a crash: the CA may have the first one already
+    # After a crash: the CA may have the first one already.
+    assert new_key(rig, "rsa-2048") == "ecdsa-p384"
     assert rig.credentials().next_keys["main"].jwk == following.jwk
     assert rig.credentials().keys["main"].jwk == old
     answer = asyncio.run(rig.keyd().sign_key_change(Call(1, 2, 3), "main", f"{DIRECTORY}/key-change", "bm9uY2U"))
@@ -55,12 +59,12 @@ def test_the_next_key_takes_the_old_ones_place(rig: AccountRig) -> None:
     old = (rig.places.credentials / "main").read_bytes()
     new_key(rig)
     following, restarts = rig.credentials().next_keys["main"].jwk, rig.restarts
-    rig.call("adopt_account_key")
+    assert rig.call("adopt_account_key") == {"keyType": "ecdsa-p384"}
     assert rig.restarts == restarts + 1
     found = rig.credentials()
     assert (found.keys["main"].jwk, dict(found.next_keys)) == (following, {})
     assert [path.read_bytes() for path in rig.archived()] == [old]
-    rig.call("adopt_account_key")  # again
+    assert rig.call("adopt_account_key") == {"keyType": "ecdsa-p384"}  # again
     assert rig.credentials().keys["main"].jwk == following
     assert rig.restarts == restarts + 2
     new_key(rig)
@@ -90,7 +94,7 @@ def test_adoption_goes_on_after_a_crash_at_each_step(
     with monkeypatch.context() as patch:
         match step:
             case "before the old key is kept":
-                kill(patch, rollover, "_keep_old")
+                kill(patch, rollover, "_archive")
             case "before the seal":
                 kill(patch, seal, "seal")
             case "after the seal":
@@ -116,6 +120,44 @@ def test_a_key_that_was_adopted_all_but_the_end_does_not_follow_itself(
     new_key(rig)
     found = rig.credentials()
     assert found.next_keys["main"].jwk != found.keys["main"].jwk
+
+
+def test_a_next_key_that_the_ca_refused_makes_way(rig: AccountRig) -> None:
+    """And is kept in the archive: what acme-clientd says of the CA may be wrong."""
+    old, path = rig.credentials().keys["main"].jwk, rig.places.next_credentials / "main"
+    new_key(rig)
+    sealed, restarts = path.read_bytes(), rig.restarts
+    assert rig.call("drop_account_key") == {}
+    assert (path.exists(), rig.restarts) == (False, restarts + 1)
+    assert [(path.name, path.read_bytes()) for path in rig.archived()] == [("acmed.next-accounts", sealed)]
+    rig.call("drop_account_key")  # again
+    assert len(rig.archived()) == 1
+    assert new_key(rig, "rsa-2048") == "rsa-2048"
+    found = rig.credentials()
+    assert (found.next_keys["main"].algorithm, found.keys["main"].jwk) == ("RS256", old)
+    assert rig.call("adopt_account_key") == {"keyType": "rsa-2048"}
+
+
+@pytest.mark.parametrize("name", ["create", "remove"])
+def test_dropping_goes_on_after_a_crash(rig: AccountRig, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    new_key(rig)
+    sealed = (rig.places.next_credentials / "main").read_bytes()
+    with monkeypatch.context() as patch:
+        kill(patch, files, name)
+        with pytest.raises(Killed):
+            rig.call("drop_account_key")
+    assert (rig.places.next_credentials / "main").exists()
+    rig.call("drop_account_key")
+    assert dict(rig.credentials().next_keys) == {}
+    assert {path.read_bytes() for path in rig.archived()} == {sealed}
+
+
+def test_a_key_of_a_type_that_is_not_made_here_has_its_name_told(rig: AccountRig) -> None:
+    """An account may have brought it along."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    seal.seal(seal.ACCOUNT, "main", pem, rig.places.credentials / "main")
+    assert rig.call("adopt_account_key") == {"keyType": "ed25519"}
 
 
 def test_a_next_key_that_cannot_be_unsealed_changes_nothing(rig: AccountRig) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from acmed import base64url
+from acmed.config.model import AccountKeyType
 from acmed.privd import account_file
 from acmed.varlink import Call, VarlinkError
 from tests.unit.privd.accountrig import CONTACT, URI, AccountRig
@@ -49,6 +50,34 @@ def test_a_new_account_has_a_sealed_key_a_file_and_a_permit(rig: AccountRig) -> 
     rig.call("set_account_uri", uri=URI)
     assert rig.credentials().keys["main"].jwk == jwk
     assert table(rig) == {"directory": DIRECTORY, "contact": CONTACT, "uri": URI}
+
+
+ALGORITHMS = {
+    "ecdsa-p256": "ES256",
+    "ecdsa-p384": "ES384",
+    "ecdsa-p521": "ES512",
+    "rsa-2048": "RS256",
+    "rsa-3072": "RS256",
+    "rsa-4096": "RS256",
+    "ed25519": "EdDSA",
+}
+
+
+@pytest.mark.parametrize("key_type", AccountKeyType)
+def test_acme_keyd_signs_with_each_type_of_key(rig: AccountRig, key_type: AccountKeyType) -> None:
+    rig.add(key_type=key_type.value)
+    assert rig.credentials().keys["main"].algorithm == ALGORITHMS[key_type]
+    if key_type.startswith("rsa"):
+        modulus = base64url.decode((rig.credentials().keys["main"].jwk or {})["n"])
+        assert f"rsa-{len(modulus) * 8}" == key_type
+
+
+def test_a_certificate_has_no_key_of_the_others(rig: AccountRig) -> None:
+    rig.add()
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\nkey-type = "ed25519"\n')
+    assert NAME in rig.places.configuration().broken
+    error = rig.refused("new_account", directory=DIRECTORY, contact=CONTACT, key_type="rsa-1024", ca_pem=None)
+    assert "ecdsa-p521" in str(error.parameters["message"])
 
 
 def test_a_failed_seal_leaves_nothing(rig: AccountRig, monkeypatch: pytest.MonkeyPatch) -> None:

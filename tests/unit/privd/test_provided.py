@@ -4,13 +4,14 @@
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from acmed.privd import keys, sets
+from acmed.privd import keys, provided, sets
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig, issue
 from tests.unit.privd.test_request import csr, public
@@ -95,6 +96,83 @@ def test_another_kind_of_key_than_before(rig: Rig) -> None:
 def test_a_new_key_is_roots_to_make(rig: Rig) -> None:
     provide(rig, pem(ec.generate_private_key(ec.SECP256R1())))
     assert "put another one there" in refused(rig, new_key=True)
+
+
+def asked(rig: Rig, **seen: str) -> list[dict[str, Any]]:
+    """By the certificates' names, with what was told of them last."""
+    keys = [{"certificate": name, "seen": before} for name, before in seen.items()]
+    answer: list[dict[str, Any]] = rig.run(lambda priv: priv.provided_keys(ROOT, keys))["keys"]
+    return answer
+
+
+def compared(rig: Rig, *names: str) -> list[tuple[str, str, bool]]:
+    found = asked(rig, **dict.fromkeys(names, ""))
+    return [(one["certificate"], one["fingerprint"], one["replaced"]) for one in found]
+
+
+def test_whether_a_key_was_replaced_is_told(rig: Rig) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    provide(rig, pem(key))
+    assert compared(rig, NAME) == [], "nothing is installed"
+    fingerprint = rig.order()["fingerprint"]
+    assert compared(rig, NAME) == [(NAME, fingerprint, False)]
+    provide(rig, pem(key, PrivateFormat.TraditionalOpenSSL))
+    assert compared(rig, NAME) == [(NAME, fingerprint, False)], "the same key in other words"
+    provide(rig, pem(ec.generate_private_key(ec.SECP384R1())))
+    assert compared(rig, NAME) == [(NAME, fingerprint, True)]
+    later = rig.order(job=2)["fingerprint"]
+    assert compared(rig, NAME) == [(NAME, later, False)]
+
+
+def test_of_a_key_that_cannot_be_used_nothing_is_told(rig: Rig) -> None:
+    path = provide(rig, KEY)
+    fingerprint = rig.order()["fingerprint"]
+    provide(rig, KEY, 0o644)
+    assert compared(rig, NAME) == []
+    path.unlink()
+    assert compared(rig, NAME) == []
+    provide(rig, KEY)
+    assert compared(rig, NAME, "www.other.example") == [(NAME, fingerprint, False)]
+
+
+def test_nothing_is_told_of_a_key_that_is_not_configured(rig: Rig) -> None:
+    provide(rig, KEY)
+    rig.order()
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]')
+    assert compared(rig, NAME) == []
+    assert compared(rig, "../www") == []
+
+
+def test_what_was_seen_before_is_not_read_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSL takes its time for an RSA key."""
+    provide(rig, KEY)
+    rig.order()
+    (first,) = asked(rig, **{NAME: ""})
+    with monkeypatch.context() as patch:
+        patch.setattr(keys, "from_pem", None)
+        assert asked(rig, **{NAME: first["seen"]}) == []
+    provide(rig, KEY)
+    (second,) = asked(rig, **{NAME: first["seen"]})
+    assert (second["replaced"], second["seen"] != first["seen"]) == (False, True)
+    provide(rig, pem(ec.generate_private_key(ec.SECP256R1())))
+    (third,) = asked(rig, **{NAME: second["seen"]})
+    assert third["replaced"]
+    rig.order(job=2)
+    (fourth,) = asked(rig, **{NAME: third["seen"]})
+    assert not fourth["replaced"], "the same file, and another certificate"
+
+
+def test_keys_that_take_long_are_left_for_the_next_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    provide(rig, KEY)
+    rig.order()
+    rig.configure("certificates.d/zzz.toml", rig.places.certificate_file(NAME).read_text())
+    rig.places.sets("zzz").symlink_to(rig.places.sets(NAME))
+    published = (rig.places.certificates / NAME).readlink().name
+    (rig.places.certificates / "zzz").symlink_to(published.replace(NAME, "zzz"))
+    assert [one["certificate"] for one in asked(rig, **{NAME: "", "zzz": ""})] == [NAME, "zzz"]
+    monkeypatch.setattr(provided, "_LONGEST", -1.0)
+    (first,) = asked(rig, **{NAME: "", "zzz": ""})
+    assert [one["certificate"] for one in asked(rig, **{NAME: first["seen"], "zzz": ""})] == ["zzz"]
 
 
 KEY = pem(ec.generate_private_key(ec.SECP256R1()))

@@ -156,8 +156,19 @@ def test_nothing_else_is_signed(rig: Rig, url: str, nonce: str, parameter: str) 
 def test_its_account_is_gone(rig: Rig) -> None:
     rig.order()
     rig.configure("acmed.toml", '[account.other]\ndirectory = "https://ca.example/dir"\n')
-    assert refused(rig, "sign_revocation", NAME, URL, NONCE, 4).name == "org.acmed.Priv.NoSuchAccount"
     assert refused(rig, "permit_revoke", NAME, 4).name == "org.acmed.Priv.NoSuchAccount"
+    # Its CA is known from when it was ordered.
+    assert "signature" in rig.run(lambda priv: priv.sign_revocation(ROOT, 2, NAME, URL, NONCE, 4))
+    elsewhere = "https://other.example/revoke"
+    assert refused(rig, "sign_revocation", NAME, elsewhere, NONCE, 4).parameters == {"parameter": "url"}
+
+
+def test_its_account_is_gone_and_its_ca_was_not_kept_by_an_older_acmed(rig: Rig) -> None:
+    rig.order()
+    (path,) = rig.places.sets(NAME).glob("*/set.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"directory": ""}))
+    rig.configure("acmed.toml", '[account.other]\ndirectory = "https://ca.example/dir"\n')
+    assert refused(rig, "sign_revocation", NAME, URL, NONCE, 4).name == "org.acmed.Priv.NoSuchAccount"
 
 
 def reusing(rig: Rig) -> None:

@@ -31,11 +31,11 @@ KINDS = {
 
 @pytest.mark.parametrize("algorithm", KINDS)
 @pytest.mark.parametrize("hidden", [False, True])
-def test_each_kind_of_key(tmp_path: Path, algorithm: str, hidden: bool) -> None:
+def test_each_kind_of_key(own_path: Path, algorithm: str, hidden: bool) -> None:
     key = parse(pem(KINDS[algorithm]))
 
     async def run() -> None:
-        async with far_end(tmp_path, says(greeting(key, {} if hidden else None, kid=URI), signed(key))) as socket:
+        async with far_end(own_path, says(greeting(key, {} if hidden else None, kid=URI), signed(key))) as socket:
             far_key = await opened(socket, URI)
             assert (far_key.algorithm, far_key.thumbprint, far_key.uri) == (algorithm, key.thumbprint, URI)
             assert far_key.jwk == (None if hidden else key.jwk)
@@ -45,12 +45,12 @@ def test_each_kind_of_key(tmp_path: Path, algorithm: str, hidden: bool) -> None:
     asyncio.run(run())
 
 
-def test_the_greeting_of_an_old_server_is_about_rsa(tmp_path: Path) -> None:
+def test_the_greeting_of_an_old_server_is_about_rsa(own_path: Path) -> None:
     key = parse(pem(KINDS["RS256"]))
     about = greeting(key).replace(greeting(key).split(b"\r\n")[0], b"1 OK")
 
     async def run() -> None:
-        async with far_end(tmp_path, says(about, signed(key))) as socket:
+        async with far_end(own_path, says(about, signed(key))) as socket:
             far_key = await opened(socket)
             assert (far_key.algorithm, far_key.thumbprint, far_key.uri) == ("RS256", key.thumbprint, None)
             await far_key.close()
@@ -95,8 +95,8 @@ def test_the_greeting_of_an_old_server_is_about_rsa(tmp_path: Path) -> None:
     ],
     ids=itertools.count(),
 )
-def test_greetings(tmp_path: Path, first: bytes, reason: str) -> None:
-    assert reason in refusal(tmp_path, says(first))
+def test_greetings(own_path: Path, first: bytes, reason: str) -> None:
+    assert reason in refusal(own_path, says(first))
 
 
 def changed(key: Key, **members: Any) -> bytes:
@@ -119,13 +119,13 @@ def changed(key: Key, **members: Any) -> bytes:
         (changed(parse(pem(KINDS["EdDSA"])), crv="Ed448"), "on Ed25519"),
     ],
 )
-def test_keys_that_are_none(tmp_path: Path, first: bytes, reason: str) -> None:
-    assert reason in refusal(tmp_path, says(first))
+def test_keys_that_are_none(own_path: Path, first: bytes, reason: str) -> None:
+    assert reason in refusal(own_path, says(first))
 
 
-def test_members_that_a_jwk_needs_not_have_are_left_out(tmp_path: Path) -> None:
+def test_members_that_a_jwk_needs_not_have_are_left_out(own_path: Path) -> None:
     async def run() -> None:
-        async with far_end(tmp_path, says(changed(KEY, use="sig", alg="HS256"), b"")) as socket:
+        async with far_end(own_path, says(changed(KEY, use="sig", alg="HS256"), b"")) as socket:
             far_key = await opened(socket)
             assert far_key.jwk == KEY.jwk
             await far_key.close()
@@ -147,20 +147,20 @@ def test_members_that_a_jwk_needs_not_have_are_left_out(tmp_path: Path) -> None:
     ],
     ids=["another-key", "another-input", "bare-lf", "no-base64url", "empty", "short", "zeros", "endless"],
 )
-def test_signatures(tmp_path: Path, answer: bytes, reason: str) -> None:
-    assert reason in refusal(tmp_path, says(greeting(KEY), answer), sign=True)
+def test_signatures(own_path: Path, answer: bytes, reason: str) -> None:
+    assert reason in refusal(own_path, says(greeting(KEY), answer), sign=True)
 
 
-def test_what_it_does_not_sign_is_asked_for_twice(tmp_path: Path) -> None:
+def test_what_it_does_not_sign_is_asked_for_twice(own_path: Path) -> None:
     """The first connection may have broken."""
     closes = says(greeting(KEY), b"")
-    assert "does not sign this" in refusal(tmp_path, closes, closes, says(greeting(KEY), signed(KEY)), sign=True)
+    assert "does not sign this" in refusal(own_path, closes, closes, says(greeting(KEY), signed(KEY)), sign=True)
 
 
 @pytest.mark.parametrize("first", [says(greeting(KEY), b""), says(greeting(KEY), signed(KEY)[:20])])
-def test_a_connection_that_broke_is_made_anew(tmp_path: Path, first: Any) -> None:
+def test_a_connection_that_broke_is_made_anew(own_path: Path, first: Any) -> None:
     async def run() -> None:
-        async with far_end(tmp_path, first, says(greeting(KEY), signed(KEY))) as socket:
+        async with far_end(own_path, first, says(greeting(KEY), signed(KEY))) as socket:
             far_key = await opened(socket)
             assert await far_key.sign(INPUT)
             await far_key.close()
@@ -168,22 +168,22 @@ def test_a_connection_that_broke_is_made_anew(tmp_path: Path, first: Any) -> Non
     asyncio.run(run())
 
 
-def test_another_key_behind_the_new_connection(tmp_path: Path) -> None:
+def test_another_key_behind_the_new_connection(own_path: Path) -> None:
     plays = says(greeting(KEY), b""), says(greeting(OTHER), signed(OTHER))
-    assert "another key now than before" in refusal(tmp_path, *plays, sign=True)
+    assert "another key now than before" in refusal(own_path, *plays, sign=True)
 
 
-def test_a_far_end_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_far_end_that_is_silent(own_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(far, "_OPEN", 0.05)
-    assert "does not answer within 0.05 s" in refusal(tmp_path, says(b"", stays=True))
+    assert "does not answer within 0.05 s" in refusal(own_path, says(b"", stays=True))
 
 
-def test_an_answer_that_never_comes_is_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_never_comes_is_asked_for_again(own_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a connection that died unseen; and it must not be taken for the next one's."""
     monkeypatch.setattr(far, "_SIGN", 0.05)
 
     async def run() -> None:
-        async with far_end(tmp_path, says(greeting(KEY), stays=True), says(greeting(KEY), signed(KEY))) as socket:
+        async with far_end(own_path, says(greeting(KEY), stays=True), says(greeting(KEY), signed(KEY))) as socket:
             far_key = await opened(socket)
             assert await far_key.sign(INPUT)
             await far_key.close()
@@ -191,15 +191,15 @@ def test_an_answer_that_never_comes_is_asked_for_again(tmp_path: Path, monkeypat
     asyncio.run(run())
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_nobody_listens(own_path: Path) -> None:
     async def run() -> str:
         with pytest.raises(Unavailable) as caught:
-            await opened(tmp_path / "far.sock")
+            await opened(own_path / "far.sock")
         return str(caught.value)
 
     assert "there is no such socket" in asyncio.run(run())
 
 
-def test_answers_that_never_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_never_come(own_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(far, "_SIGN", 0.05)
-    assert "does not answer within 0.05 s" in refusal(tmp_path, says(greeting(KEY), stays=True), sign=True)
+    assert "does not answer within 0.05 s" in refusal(own_path, says(greeting(KEY), stays=True), sign=True)

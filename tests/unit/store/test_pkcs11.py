@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import datetime
+import json
 import os
 import signal
 import time
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import acmed
+from acmed import base64url
 from acmed.config import Account
 from acmed.config.keysource import parse
 from acmed.store import pkcs11, publickey
@@ -419,6 +421,35 @@ def test_the_module_hangs(hsm: SoftHsm, opened: Opened, monkeypatch: pytest.Monk
     with pytest.raises(Unavailable, match=r"did not answer within 0\.2 s"):
         key.sign(DATA)
     assert process._process.returncode == -signal.SIGKILL
+
+
+def test_a_module_that_hangs_when_whoever_asked_is_gone(hsm: SoftHsm, worker: Worker) -> None:
+    """As an acme-keyd that was killed, or told to end."""
+    worker("PyKCS11", "import threading\nthreading.Event().wait()")
+    process = TokenProcess()._process
+    assert process.stdin and process.stdout
+    process.stdin.write(json.dumps({"seconds": 0.1, "uri": uri(), "pin": None, "runtime": None}).encode() + b"\n")
+    process.stdin.close()
+    assert process.wait(30) == -signal.SIGALRM
+    process.stdout.close()
+
+
+def test_a_slow_module_when_whoever_asked_is_gone(
+    hsm: SoftHsm, opened: Opened, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hsm.key("acme", "P-256")
+    key = opened()
+    assert key._process
+    process = key._process._process
+    assert process.stdin and process.stdout
+    process.send_signal(signal.SIGSTOP)
+    process.stdin.write(json.dumps({"seconds": 30, "data": base64url.encode(DATA)}).encode() + b"\n")
+    process.stdin.close()
+    process.stdout.close()
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(30) == 0
+    assert capfd.readouterr().err == ""
+    key._process = None
 
 
 def test_the_module_crashes(hsm: SoftHsm, opened: Opened) -> None:

@@ -20,12 +20,12 @@ from tests.unit.store.farrig import account, far_end, greeting, says
 PEER = Call(1, 0, 0)
 
 
-def test_who_waits_for_what_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_waits_for_what_fails(own_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(far, "_OPEN", 0.05)
 
     async def run() -> None:
         tried = 0
-        async with far_end(tmp_path, says(b"", stays=True), says(greeting(new_key()), stays=True)) as socket:
+        async with far_end(own_path, says(b"", stays=True), says(greeting(new_key()), stays=True)) as socket:
 
             async def open_key(*_: object) -> far.Remote:
                 nonlocal tried

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from acmed.config import Certificate
+from acmed.config.common import MAX_DAYS
 from acmed.config.model import Hash
 from acmed.ctl.importing import names
 from acmed.ctl.importing.report import Fate
@@ -52,7 +53,12 @@ def test_plain(lacme: Lacme) -> None:
         (["min-days = 0"], "renew_before", 1, CHANGED),
         (["min-days = 10.5"], "renew_before", 11, CHANGED),
         (["min-days = 14 days"], "renew_before", 14, CHANGED),
+        (["min-days = 1e2"], "renew_before", 100, KEPT),
+        (["min-days = 1.5E+1days"], "renew_before", 15, CHANGED),
+        (["min-days = .5"], "renew_before", 1, CHANGED),
+        (["min-days = 1e999"], "renew_before", MAX_DAYS, CHANGED),
         (["min-days = -1"], "renew_before", None, DROPPED),
+        (["min-days = -1e-1"], "renew_before", None, DROPPED),
         (["CAfile ="], "trust_anchors", None, KEPT),
         (["CAfile = /usr/share/lacme/ca-certificates.crt"], "trust_anchors", None, CHANGED),
         (["CAfile = /etc/ssl//certs/./%h.pem"], "trust_anchors", Path("/etc/ssl/certs/%h.pem"), KEPT),
@@ -109,6 +115,22 @@ def test_setting(lacme: Lacme, lines: list[str], field: str, value: Any, fate: F
 def test_names(lacme: Lacme, subject: str, alternative: str | None, expected: tuple[Any, ...]) -> None:
     found = imported(lacme, f"subject = {subject}", *([f"subjectAltName = {alternative}"] if alternative else []))
     assert ([str(name) for name in found.identifiers], found.common_name, found.subject) == expected
+
+
+def test_defaults_of_lacmes(lacme: Lacme) -> None:
+    """They are told of where they are another's than acmed's."""
+    lacme.certificates("CAfile =", file="lacme-certs.conf")
+    text = (lacme.directory / "lacme/lacme-certs.conf").read_text()
+    more = text.replace("www", "two").replace("CAfile =", "min-days = 30")
+    lacme.write("lacme-certs.conf", f"{text}{more}{text.replace('www', 'three').replace('CAfile =', '')}")
+    notes = lacme.plan().report.notes
+    told = [
+        note for note in notes if note.startswith("Without CAfile are [three], [two]: lacme then checks each chain")
+    ]
+    assert "/usr/share/lacme/ca-certificates.crt" in told[0]
+    assert any(note.startswith("Without min-days are [three], [www]: lacme then renews 21 days") for note in notes)
+    lacme.certificates("CAfile =", "min-days = 30")
+    assert not [note for note in lacme.plan().report.notes if "Without" in note]
 
 
 def test_long_common_name(lacme: Lacme) -> None:

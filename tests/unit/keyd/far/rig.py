@@ -49,14 +49,17 @@ class Far:
     names: tuple[str, ...] = NAMES
     operations: tuple[str, ...] = ("order",)
     signatures: int = 1000
+    refusals: int = 1000
     hide_jwk: bool = False
 
     @property
     def signer(self) -> Signer:
         globs = tuple(map(Glob.parse, self.names))
         policy = Policy("www", "", (f"{CA}/dir",), globs, frozenset(self.operations), self.signatures, self.hide_jwk)
-        hourly = Hourly(self.directory / "state" / "count", self.signatures)
-        return Signer("default", self.key, self.uri, policy, hourly, Record("www", self.directory / "log"))
+        signatures = Hourly(self.directory / "state" / "count", "signatures", self.signatures)
+        refusals = Hourly(self.directory / "state" / "refusals", "refusals", self.refusals)
+        record = Record("www", self.directory / "log")
+        return Signer("default", self.key, self.uri, policy, signatures, refusals, record)
 
     def conversation(self) -> Conversation:
         return Conversation(self.signer, PEER)
@@ -68,7 +71,13 @@ class Far:
     def sign(self, payload: Any, url: str = f"{CA}/any", by_key: bool = False, **header: Any) -> None:
         """It is signed, as it is."""
         wanted = self.line(payload, url, by_key, **header)
-        check(self.key, wanted, b"".join(self.conversation().receive(wanted + b"\r\n")))
+        (answer,) = self.answers(wanted + b"\r\n")
+        check(self.key, wanted, answer)
+
+    def answers(self, data: bytes) -> list[bytes]:
+        """Of one connection, to what is sent at once. Raises Ended."""
+        talk = self.conversation()
+        return [talk.answer(line) for line in talk.receive(data)]
 
     def refusal(self, payload: Any, url: str = f"{CA}/any", by_key: bool = False, **header: Any) -> str:
         return self.end(self.line(payload, url, by_key, **header) + b"\r\n")
@@ -76,7 +85,7 @@ class Far:
     def end(self, data: bytes) -> str:
         """Why the connection ends; there is no answer."""
         with pytest.raises(Ended) as caught:
-            list(self.conversation().receive(data))
+            self.answers(data)
         return str(caught.value)
 
     @property

@@ -331,4 +331,4 @@ def test_forged_entries(far: Far, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_another_nonce_makes_another_signature(far: Far) -> None:
     one, two = (line(far.key, b"", f"{CA}/any", URI, nonce=nonce) for nonce in (NONCE, "b3RoZXI"))
-    assert len(list(far.conversation().receive(one + b"\r\n" + two + b"\r\n"))) == 2
+    assert len(far.answers(one + b"\r\n" + two + b"\r\n")) == 2

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""An order that the CA made, while its answer to newOrder was lost: it is found in the account's list of orders
+(RFC 8555 section 7.1.2.1), before newOrder is sent again.
+
+Where the list is the account object says. acme-keyd signs no request for that without a permit, so it is noted when the
+CA shows it, as at the registration. Without a list, newOrder is sent again: a CA that has none, as Let's Encrypt, gives
+the same order again while that is pending.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from acmed import journal
+from acmed.clientd import objects
+from acmed.clientd.errors import AcmeError, ClientError, Unreachable
+from acmed.clientd.links import links
+from acmed.clientd.notes import Notes
+from acmed.clientd.session import Session
+from acmed.clientd.shown import GONE, UNFINISHED, checked
+from acmed.clientd.store import Store
+from acmed.clientd.transport import Answer
+from acmed.names import Identifier
+
+_PAGES = 40
+_AT_EACH_END = 5  # orders that are looked at: CAs add new ones to the list's end, or to its beginning
+_CHOSEN = ("profile", "notAfter", "replaces")  # fields of newOrder that an order may show
+_REQUEST_TIMEOUT = 408  # somebody in between has lost patience, who does not know what the CA does
+
+
+class Recovery:
+    """For one newOrder. payload: what it says."""
+
+    def __init__(
+        self,
+        session: Session,
+        store: Store,
+        certificate: str,
+        identifiers: Collection[Identifier],
+        payload: Mapping[str, Any],
+    ) -> None:
+        self._session = session
+        self._store = store
+        self._certificate = certificate
+        self._identifiers = identifiers
+        self._payload = payload
+        self._seen: set[str] = set()
+        self._has_lost = False
+        self._list = session.authority.notes.read(_of_list(session.uri)).get("orders")
+
+    async def begun(self) -> Answer | None:
+        """What find() gives where the same newOrder was sent by a process that never came to keep the order. From here
+        on this one is such a process, until settle() or refused().
+        """
+        if not isinstance(self._list, str):
+            return None
+        notes, subject = self._session.authority.notes, _of_request(self._certificate)
+        sent = {"account": self._session.uri, "payload": dict(self._payload)}
+        before = notes.read(subject)
+        notes.write(subject, **sent)
+        return await self.find() if sent.items() <= before.items() else None
+
+    async def find(self) -> Answer | None:
+        """The order as newOrder would have answered, or None: then newOrder has to be sent. Whatever is wrong with the
+        list or on the way to it, that remains to be done. All of it takes no longer than one request may.
+        """
+        self._has_lost = True
+        if not isinstance(self._list, str):
+            return None
+        within = self._session.account.deadlines.request
+        try:
+            async with asyncio.timeout(within):
+                return await self._find(self._list)
+        except (ClientError, TimeoutError) as error:
+            why = f"it takes more than {within} s" if isinstance(error, TimeoutError) else error
+            journal.notice("The list of the account's orders cannot be used: %s", why)
+            return None
+
+    def refused(self, error: AcmeError) -> None:
+        """That is the CA's own word that there is no order, unless another answer was lost before it."""
+        if not self._has_lost and error.understood and 400 <= error.status < 500 and error.status != _REQUEST_TIMEOUT:
+            settle(self._session.authority.notes, self._certificate)
+
+    async def _find(self, first: str) -> Answer | None:
+        listed = await self._listed(first)
+        kept_here = await self._store.urls()
+        for url in dict.fromkeys([*reversed(listed[-_AT_EACH_END:]), *listed[:_AT_EACH_END]]):
+            if url in self._seen or url in kept_here:
+                continue
+            self._seen.add(url)
+            answer = await self._answer(url)
+            if answer is not None and self._fits(answer):
+                journal.notice("The CA had made the order, and only its answer was lost", order=url)
+                return replace(answer, headers={**answer.headers, "location": url})
+        return None
+
+    async def _listed(self, first: str) -> list[str]:
+        """All URLs in the list, page by page. Raises any ClientError."""
+        pages = [first]
+        urls: list[str] = []
+        for number in range(_PAGES):
+            answer = await self._session.get(pages[number])
+            found = answer.object().get("orders")
+            urls += [url for url in found if isinstance(url, str)] if isinstance(found, list) else []
+            if not (following := [url for url in links(answer, "next") if url not in pages]):
+                break
+            pages.append(following[0])
+        return urls
+
+    async def _answer(self, url: str) -> Answer | None:
+        """An order, or None for what is none. Raises ClientError where it is in vain to ask for others."""
+        try:
+            return await self._session.get(url)
+        except AcmeError as error:
+            if error.status not in GONE:
+                raise
+        except Unreachable as error:
+            if error.lost:
+                raise
+        return None
+
+    def _fits(self, answer: Answer) -> bool:
+        """Whether it is an open order for the same identifiers, and nothing that it shows was asked for differently."""
+        try:
+            order = checked(self._session, answer, self._identifiers)
+        except Unreachable:
+            return False
+        fields, until = answer.object(), objects.expires(answer)
+        return (
+            order.status.name in UNFINISHED
+            and (until is None or until > self._session.authority.now() * 1_000_000)
+            and all(fields.get(name) in (None, self._payload.get(name)) for name in _CHOSEN if name in self._payload)
+        )
+
+
+def settle(notes: Notes, certificate: str) -> None:
+    """The order of the certificate's last newOrder is in the store, or there is none, or it is over."""
+    notes.drop(_of_request(certificate))
+
+
+def note_list(session: Session, uri: str, answer: Answer) -> None:
+    """Keeps what an account object says of where the account's orders are listed. uri: the account's."""
+    url = answer.object().get("orders")
+    if isinstance(url, str):
+        session.authority.notes.write(_of_list(uri), orders=url)
+
+
+def _of_list(uri: str) -> str:
+    return f"orders of {uri}"
+
+
+def _of_request(certificate: str) -> str:
+    return f"newOrder for {certificate}"

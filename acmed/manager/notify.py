@@ -51,17 +51,7 @@ class Notifier:
         """
         status, now = self._catalogue.status(job.name), clock.now()
         state, retry = status.state, status.state.retry_at if status.is_waiting(now) else 0
-        journal.error(
-            "%s of %s: %s%s",
-            job.record.type,
-            job.name,
-            failure,
-            _next_attempt(retry),
-            message_id=_FAILED,
-            result=failure.result,
-            error=failure.name,
-            failures=state.failures,
-        )
+        _log(job, job.name, failure, state.failures, retry, _FAILED)
         path = objectpaths.certificate(job.name)
         body = (job.name, path, failure.name, failure.message, retry)
         self._tree.emit(objectpaths.MANAGER, "CertificateFailed", *body)
@@ -77,17 +67,7 @@ class Notifier:
         state = self._catalogue.account(name)
         retry = state.retry_at if state.is_waiting(now) else 0
         names = ", ".join(job.record.identifiers)
-        journal.error(
-            "%s of %s: %s%s",
-            job.record.type,
-            names,
-            failure,
-            _next_attempt(retry),
-            message_id=_NOT_AUTHORIZED,
-            result=failure.result,
-            error=failure.name,
-            failures=state.failures,
-        )
+        _log(job, names, failure, state.failures, retry, _NOT_AUTHORIZED)
         body = (name, objectpaths.account(name), failure.name, failure.message, retry)
         self._tree.emit(objectpaths.MANAGER, "AuthorizationFailed", *body)
         if not now - DAY < state.told <= now:
@@ -154,5 +134,15 @@ class Notifier:
             journal.error("Nobody was told of %s, as [notify] says: %s", name, failure.message, **{kind: name})
 
 
-def _next_attempt(retry_at: int) -> str:
-    return f"; the next attempt is at {clock.text(retry_at)}" if retry_at else ""
+def _log(job: Job, subject: str, failure: Failure, failures: int, retry_at: int, message_id: str) -> None:
+    journal.error(
+        "%s of %s: %s%s",
+        job.record.type,
+        subject,
+        failure,
+        f"; the next attempt is at {clock.text(retry_at)}" if retry_at else "",
+        message_id=message_id,
+        result=failure.result,
+        error=failure.name,
+        failures=failures,
+    )

@@ -16,7 +16,7 @@ from pathlib import Path
 from acmed import paths
 from acmed.bus import Variant
 from acmed.privd import pid1, transient
-from acmed.privd.transient import OWN, Failure, Properties, Tool
+from acmed.privd.transient import KEYS, OWN, Failure, Properties, Tool
 
 _PROGRAM = "/usr/bin/systemd-creds"
 _DIRECTORY = paths.PRIV_STATE
@@ -26,15 +26,6 @@ _CHUNK = 64 * 1024
 
 _CAP_DAC_OVERRIDE = 1  # the TPM may be the user tss's
 
-_NOT_SEEN = (
-    "-/dev/shm",
-    "-/etc/credstore",
-    "-/etc/credstore.encrypted",
-    "-/etc/gshadow",
-    "-/etc/shadow",
-    "-/var/lib/acme",
-    "-/var/lib/acme-privd",
-)
 # It looks for a TPM in /sys and /proc, and one that it may not use is none to it. PID 1 gives the same device to a unit
 # with LoadCredentialEncrypted=, such as acme-keyd.service.
 _SANDBOX: Properties = {
@@ -43,7 +34,7 @@ _SANDBOX: Properties = {
     "CapabilityBoundingSet": Variant("t", 1 << _CAP_DAC_OVERRIDE),
     "DeviceAllow": Variant("a(ss)", [["char-tpm", "rw"]]),
     "DevicePolicy": Variant("s", "closed"),
-    "InaccessiblePaths": Variant("as", list(_NOT_SEEN)),
+    "InaccessiblePaths": Variant("as", ["-/dev/shm", *KEYS]),
     "PrivateDevices": Variant("b", False),
     "PrivateNetwork": Variant("b", True),
     "ProcSubset": Variant("s", "all"),

@@ -15,7 +15,7 @@ from acmed.privd import transient
 from acmed.privd.pid1 import Pid1
 from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
-from acmed.privd.transient import Failure, Program, Properties
+from acmed.privd.transient import KEYS, Failure, Program, Properties
 
 SHORTEST = 60  # seconds: providers of DNS are slow, and what is broken off may have been done
 
@@ -43,15 +43,7 @@ SEES_CERTIFICATES: Properties = {"InaccessiblePaths": Variant("as", ["-/dev/shm"
 
 # Root, for the zone files of whatever server and its control socket; but nothing of acmed's, and no configuration.
 _CAP_CHOWN, _CAP_DAC_OVERRIDE, _CAP_FOWNER = 0, 1, 3
-_KEYS = (
-    "-/etc/credstore",
-    "-/etc/credstore.encrypted",
-    "-/etc/gshadow",
-    "-/etc/shadow",
-    "-/var/lib/acme",
-    "-/var/lib/acme-privd",
-    "-/var/lib/systemd/credential.secret",
-)
+_KEYS = (*KEYS, "-/var/lib/systemd/credential.secret")
 _RELOAD: Properties = {
     "UMask": Variant("u", 0o022),
     "CapabilityBoundingSet": Variant("t", 1 << _CAP_CHOWN | 1 << _CAP_DAC_OVERRIDE | 1 << _CAP_FOWNER),

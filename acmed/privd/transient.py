@@ -61,6 +61,17 @@ OWN: Properties = {
 }
 
 
+# Where keys are that acmed has for others, or that the host has: nothing that a program of root's has to see.
+KEYS = (
+    "-/etc/credstore",
+    "-/etc/credstore.encrypted",
+    "-/etc/gshadow",
+    "-/etc/shadow",
+    "-/var/lib/acme",
+    "-/var/lib/acme-privd",
+)
+
+
 @dataclass(frozen=True)
 class Program:
     """A module of acmed's, with the order (JSON) that it gets on its standard input.

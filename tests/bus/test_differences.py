@@ -145,13 +145,18 @@ def test_certificate_of_the_account_for_failover_is_no_difference(tmp_path: Path
     asyncio.run(run())
 
 
+async def _ordered_for(it: Rig, key: Path) -> Path:
+    """A certificate for a key that root provides."""
+    key.write_text("one")
+    it.privd.configure(_NAME, [_NAME], key_file=str(key))
+    assert await it.caller.result(await it.caller.order(_NAME)) == "done"
+    return key
+
+
 def test_key_that_root_replaced(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
-            key = tmp_path / "own.key"
-            key.write_text("one")
-            it.privd.configure(_NAME, [_NAME], key_file=str(key))
-            assert await it.caller.result(await it.caller.order(_NAME)) == "done"
+            key = await _ordered_for(it, tmp_path / "own.key")
             assert await _due(it) == []
             new = tmp_path / "new.key"
             new.write_text("two")
@@ -170,10 +175,7 @@ def test_key_that_root_replaced(tmp_path: Path) -> None:
 def test_key_that_was_only_written_again(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
-            key = tmp_path / "own.key"
-            key.write_text("one")
-            it.privd.configure(_NAME, [_NAME], key_file=str(key))
-            assert await it.caller.result(await it.caller.order(_NAME)) == "done"
+            key = await _ordered_for(it, tmp_path / "own.key")
             key.write_text("one, and a comment")
             assert (await it.caller.properties())["Differences"] == ["key-file"]
             assert await _due(it) == []

@@ -2,6 +2,7 @@
 """A booted Debian with systemd as its PID 1, that leaves nothing behind."""
 
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -170,6 +171,16 @@ class Machine:
         options = [f"--unit={unit}"] if unit else []
         options += [f"--lines={lines}"] if lines else []
         return self.run(["journalctl", "--boot", "--no-pager", "--output=short-precise", *options]).stdout
+
+    def journal_cursor(self) -> str:
+        """Where the journal ends now."""
+        entry = json.loads(self.run(["journalctl", "--lines=1", "--output=json"]).stdout)
+        return str(entry["__CURSOR"])
+
+    def journal_after(self, cursor: str, *options: str) -> str:
+        """What journalctl with these options shows of what came since."""
+        self.run(["journalctl", "--sync"])
+        return self.run(["journalctl", "--quiet", f"--after-cursor={cursor}", *options], check=False).stdout
 
     def _boot(self) -> None:
         command = [

@@ -2,7 +2,6 @@
 """The real polkitd of a machine: its rules, what it was asked, and how to be without it."""
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,13 +58,11 @@ class Polkit:
     def questions(self) -> Iterator[list[Question]]:
         """What it is asked inside; the list is filled at the end."""
         questions: list[Question] = []
-        cursor = json.loads(self.machine.run(["journalctl", "--lines=1", "--output=json"]).stdout)["__CURSOR"]
+        cursor = self.machine.journal_cursor()
         yield questions
-        self.machine.run(["journalctl", "--sync"])
-        options = ["--quiet", "--output=cat", "--unit=polkit.service", f"--after-cursor={cursor}"]
         for user, action, details in re.findall(
             r"^asked for (\S+): \[Action id='([^']*)'(.*)\]$",
-            self.machine.run(["journalctl", *options]).stdout,
+            self.machine.journal_after(cursor, "--output=cat", "--unit=polkit.service"),
             re.MULTILINE,
         ):
             questions.append(Question(user, action, dict(re.findall(r" ([\w-]+)='([^']*)'", details))))

@@ -70,14 +70,6 @@ class Ca:
     def properties(self) -> dict[str, Any]:
         return Caller(self.machine).properties(PATH, "org.acmed1.Account")
 
-    def cursor(self) -> str:
-        entry = json.loads(self.machine.run(["journalctl", "--lines=1", "--output=json"]).stdout)
-        return str(entry["__CURSOR"])
-
-    def journal(self, cursor: str, *options: str) -> str:
-        self.machine.run(["journalctl", "--sync"])
-        return self.machine.run(["journalctl", "--quiet", f"--after-cursor={cursor}", *options], check=False).stdout
-
 
 @pytest.fixture(scope="module")
 def own(machine: Machine, pebble: Pebble) -> Iterator[Ca]:
@@ -138,7 +130,7 @@ def mails(ca: Ca) -> str:
 @pytest.mark.usefixtures("told")
 def test_failure_is_told_and_that_it_is_over(ca: Ca) -> None:
     """As that of a certificate: in the journal, by a signal, a hook and a mail, by acmectl."""
-    name, cursor = "authorize-told.example", ca.cursor()
+    name, cursor = "authorize-told.example", ca.machine.journal_cursor()
     ca.pebble.dns("add-a", host=f"{name}.", addresses=[FAR])
     try:
         ca.configure(name)
@@ -154,10 +146,10 @@ def test_failure_is_told_and_that_it_is_over(ca: Ca) -> None:
         assert error == "org.acmed1.AcmeError.connection"
         assert (values["Failures"], retry_at - values["LastErrorTimestamp"]) == (1, MINUTE)
         hooked = f"notify authorize-failed certificate= account={ACCOUNT}: {name}: {error}: "
-        ca.machine.wait_until("the hook", lambda: hooked in ca.journal(cursor, "--output=cat"))
+        ca.machine.wait_until("the hook", lambda: hooked in ca.machine.journal_after(cursor, "--output=cat"))
         subject = f"Subject: acmed: account {ACCOUNT} has names that cannot be validated\n"
         ca.machine.wait_until("the mail", lambda: subject in mails(ca))
-        explained = ca.journal(cursor, "-x", f"MESSAGE_ID={FAILED}")
+        explained = ca.machine.journal_after(cursor, "-x", f"MESSAGE_ID={FAILED}")
         assert f"Subject: Names that the account {ACCOUNT} is to have validated could not be" in explained
         assert f"acmectl authorize NAME... --account {ACCOUNT}" in explained
         for words, code in ((("account", "show", ACCOUNT), 0), (("status",), 1)):
@@ -173,10 +165,10 @@ def test_failure_is_told_and_that_it_is_over(ca: Ca) -> None:
     assert mails(ca).count("Subject: ") == 1
     ca.ctl.run("authorize", name, "--account", ACCOUNT)
     hooked = f"notify authorized certificate= account={ACCOUNT}: {name}"
-    ca.machine.wait_until("the hook", lambda: hooked in ca.journal(cursor, "--output=cat"))
+    ca.machine.wait_until("the hook", lambda: hooked in ca.machine.journal_after(cursor, "--output=cat"))
     ca.machine.wait_until("the mail", lambda: mails(ca).count("Subject: ") == 2)
     assert f"Subject: acmed: account {ACCOUNT} has names that were validated at last\n" in mails(ca)
-    assert f"The names of the account {ACCOUNT} were validated after all" in ca.journal(
+    assert f"The names of the account {ACCOUNT} were validated after all" in ca.machine.journal_after(
         cursor, "-x", f"MESSAGE_ID={WELL}"
     )
     values = ca.properties()

@@ -95,14 +95,6 @@ class Rig:
             for name in names:
                 self.pebble.dns("clear-a", host=f"{name}.")
 
-    def cursor(self) -> str:
-        entry = json.loads(self.machine.run(["journalctl", "--lines=1", "--output=json"]).stdout)
-        return str(entry["__CURSOR"])
-
-    def journal(self, cursor: str, *options: str) -> str:
-        self.machine.run(["journalctl", "--sync"])
-        return self.machine.run(["journalctl", "--quiet", f"--after-cursor={cursor}", *options], check=False).stdout
-
 
 @pytest.fixture(scope="module")
 def behind(machine: Machine, pebble: Pebble, account: str) -> Iterator[Rig]:
@@ -256,14 +248,14 @@ def unwrapped(text: str) -> str:
 def test_failure_is_told(rig: Rig) -> None:
     """In the journal, by a signal, a hook and a mail; of the next ones only those that listen all the time hear."""
     name = f"{PREFIX}told.example.com"
-    cursor, root = rig.cursor(), Caller(rig.machine)
+    cursor, root = rig.machine.journal_cursor(), Caller(rig.machine)
     with rig.unreachable(name), monitor(rig.machine) as seen:
         rig.order(name, code=1)
         error, message = root.certificate(name)["LastError"]
         assert error == "org.acmed1.AcmeError.connection"
         rig.machine.wait_until("the mail", lambda: message in unwrapped(mails(rig)))
         hooked = f"notify failed {name}: {error}: {message}"
-        rig.machine.wait_until("the hook", lambda: hooked in rig.journal(cursor, "--output=cat"))
+        rig.machine.wait_until("the hook", lambda: hooked in rig.machine.journal_after(cursor, "--output=cat"))
         header, _, text = mails(rig).partition("\n\n")
         assert header.splitlines()[:3] == [
             "sendmail -i -t",
@@ -278,13 +270,16 @@ def test_failure_is_told(rig: Rig) -> None:
     assert signals[0].body[:4] == [name, certificate_path(name), error, message]
     assert signals[0].body[4] < signals[1].body[4] == root.certificate(name)["RetryAt"]
     assert mails(rig).count("Subject: ") == 1
-    assert rig.journal(cursor, "--output=cat").count(hooked) == 1
-    entries = [json.loads(line) for line in rig.journal(cursor, "--output=json", f"MESSAGE_ID={FAILED}").splitlines()]
+    assert rig.machine.journal_after(cursor, "--output=cat").count(hooked) == 1
+    entries = [
+        json.loads(line)
+        for line in rig.machine.journal_after(cursor, "--output=json", f"MESSAGE_ID={FAILED}").splitlines()
+    ]
     assert [entry["ACME_FAILURES"] for entry in entries] == ["1", "2"]
     assert {(entry["ACME_CERTIFICATE"], entry["ACME_ERROR"], entry["PRIORITY"]) for entry in entries} == {
         (name, error, "3")
     }
-    explained = rig.journal(cursor, "-x", f"MESSAGE_ID={FAILED}")
+    explained = rig.machine.journal_after(cursor, "-x", f"MESSAGE_ID={FAILED}")
     assert f"Subject: The certificate {name} could not be obtained, renewed or delivered" in explained
     assert f"The attempt ended with {error}; the message above says why." in explained
     assert f"acmectl check {name}" in explained
@@ -292,13 +287,15 @@ def test_failure_is_told(rig: Rig) -> None:
 
 @pytest.mark.usefixtures("told")
 def test_who_cannot_be_told_is_no_trouble(rig: Rig) -> None:
-    name, cursor = f"{PREFIX}deaf.example.com", rig.cursor()
+    name, cursor = f"{PREFIX}deaf.example.com", rig.machine.journal_cursor()
     rig.machine.write("/etc/acmed/hooks.d/limits-told", "#!/bin/sh\necho no >&2\nexit 3\n", 0o755)
     rig.machine.run(["rm", "/usr/sbin/sendmail"])
     with rig.unreachable(name):
         rig.order(name, code=1)
         said = f"Nobody was told of {name}, as [notify] says: "
-        rig.machine.wait_until("the journal to have it", lambda: said in rig.journal(cursor, "--output=cat"))
+        rig.machine.wait_until(
+            "the journal to have it", lambda: said in rig.machine.journal_after(cursor, "--output=cat")
+        )
     rig.order(name)
 
 
@@ -310,7 +307,7 @@ def test_certificate_in_danger(rig: Rig) -> None:
     assert rig.ctl.json("status", name)["endangered"] is False
     # The CA refuses from now on.
     rig.faults.plan(busy(ORDER, 503, "3600"))
-    root, cursor = Caller(rig.machine), rig.cursor()
+    root, cursor = Caller(rig.machine), rig.machine.journal_cursor()
     rig.machine.wait_until("its time to come", lambda: root.certificate(name)["Endangered"])
     assert rig.ctl.json("status", name, code=1)["state"] in ("due", "expired")
     assert "it should have been renewed by now" in rig.ctl.text("status", name, code=1)
@@ -320,7 +317,7 @@ def test_certificate_in_danger(rig: Rig) -> None:
     words = f"{name} should have been renewed at "
     rig.machine.wait_until("the mail", lambda: mails(rig).count(words))
     assert mails(rig).count(f"Subject: acmed: {name} is about to expire") == 1
-    explained = rig.journal(cursor, "-x", f"MESSAGE_ID={EXPIRING}")
+    explained = rig.machine.journal_after(cursor, "-x", f"MESSAGE_ID={EXPIRING}")
     assert explained.count(words) == 1
     assert f"Subject: The certificate {name} should have been renewed by now" in explained
     rig.faults.plan()

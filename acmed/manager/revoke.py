@@ -105,14 +105,19 @@ async def _by_its_key(job: Job, tools: Tools) -> str:
 
 
 def _of_its_ca(status: Status, tools: Tools) -> str:
-    """The account whose table says how the CA is reached: the one that got it or, where that is gone, another one that
-    is there.
+    """The account whose table says how the CA that issued it is reached: the one that got it or, where that is gone or
+    at another CA now, another one. Raises Failure.
     """
     accounts, issued = tools.catalogue.configuration.accounts, status.state.issued
     account = status.account or (status.configured.account if status.configured else "")
-    if account in accounts or not issued or issued.fingerprint != status.fingerprint or not issued.directory:
+    directory = issued.directory if issued and issued.fingerprint == status.fingerprint else ""
+    if not directory or (account in accounts and accounts[account].directory == directory):
         return account
-    return next((name for name in sorted(accounts) if accounts[name].directory == issued.directory), account)
+    others = [name for name in sorted(accounts) if accounts[name].directory == directory]
+    if not others:
+        message = f"No account in the configuration has the directory of the CA that issued it, {directory}"
+        raise Failure(errors.NO_SUCH_ACCOUNT, message)
+    return others[0]
 
 
 def _remember(job: Job, tools: Tools, fingerprint: str) -> None:

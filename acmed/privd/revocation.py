@@ -74,10 +74,10 @@ def retire_if_ours(places: Places, der: bytes, reason: int) -> None:
 
 
 def ca(configuration: Configuration, current: sets.Set) -> str:
-    """The directory of the CA that has issued a set: that of its account or, where that is not configured any more, as
-    it was then. Raises NoSuchAccount where neither is known.
+    """The directory of the CA that has issued a set, whatever its account has now; sets that do not say so are of their
+    account's. Raises NoSuchAccount where that is not known either.
     """
-    if current.account not in configuration.accounts and current.directory:
+    if current.directory:
         return current.directory
     return lookup.account(configuration, current.account).directory
 

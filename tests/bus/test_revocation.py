@@ -256,6 +256,26 @@ def test_signed_by_its_own_key_when_its_account_is_gone(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_signed_by_its_own_key_when_its_account_is_at_another_ca_now(tmp_path: Path, is_known: bool) -> None:
+    """That one does not know the certificate, and is not asked."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure_account("moved", "https://ca.example/one", "https://ca.example/one/1")
+            number = await it.caller.order("", "www.example.com", account=Variant("s", "moved"))
+            assert await it.caller.result(number) == "done"
+            it.privd.configure_account("moved", "https://elsewhere.example/dir", "https://elsewhere.example/dir/1")
+            if is_known:
+                it.privd.configure_account("same", "https://ca.example/one", "https://ca.example/one/1")
+            result = await it.caller.result(await _revoke(it, certificate_key=True))
+            assert result == ("done" if is_known else "failed")
+            asked = [given["account"] for given in it.clientd.given("SendRevocation")]
+            assert asked == (["same"] if is_known else [])
+
+    asyncio.run(run())
+
+
 def test_nonces_that_are_refused_without_end(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:

@@ -3,8 +3,9 @@
 days, with a key that somebody unlocked.
 """
 
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from acmed.config import Account
@@ -21,6 +22,7 @@ class _Known:
     files: frozenset[Path]
 
 
+_TICK = 100_000_000  # nanoseconds, and more than one of any kernel
 _Stamp = list[tuple[str, int, int]]  # path, inode, time of the last change (also of its mode) in nanoseconds
 
 
@@ -37,7 +39,7 @@ class CurrentAccounts(Mapping[str, Account]):
         self._read()
 
     def __getitem__(self, name: str) -> Account:
-        if _stamp(self._etc) != self._stamp:
+        if not self._is_settled or _stamp(self._etc) != self._stamp:
             self._read()
         return self._accounts[name].account
 
@@ -49,13 +51,15 @@ class CurrentAccounts(Mapping[str, Account]):
 
     def _read(self) -> None:
         self._stamp = _stamp(self._etc)
+        # Two changes in one tick may have the same time (inode_set_ctime_current() before Linux 6.13).
+        self._is_settled = time.time_ns() - max((ctime for *_, ctime in self._stamp), default=0) > _TICK
         loaded = load(self._etc)
-        tables, unread = loaded.tables.account, _unread(self._etc)
+        tables, unread = loaded.tables.account, _unread(self._etc) if loaded.problems else set()
         found = {name: _Known(one, _files(tables[name])) for name, one in loaded.configuration.accounts.items()}
         for name, known in self._accounts.items():
             is_broken = name in tables and name not in found
             if is_broken or any(path in unread or path.parent in unread for path in known.files):
-                found[name] = known
+                found[name] = replace(known, files=known.files | _files(tables[name])) if name in tables else known
         self._accounts = found
 
 

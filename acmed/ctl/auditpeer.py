@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Which unit asked acme-keyd for a signature, which sees no more of it than a process number.
 
-Numbers are used again, so a unit is named where the journal shows that it had this one then: in an entry of that
-process, on which journald has stamped the unit's invocation, while PID 1 says that this invocation ran.
+Numbers are used again, so a unit is named where the journal shows that it had this one before and afterwards: in
+entries of that process, on which journald has stamped the unit's invocation, while PID 1 says that this invocation ran.
+One entry is enough for acme-clientd, who asks, and has one process.
 """
 
 import math
@@ -14,6 +15,8 @@ from acmed.ctl.auditfields import text
 
 # acme-keyd has a user namespace of its own (PrivateUsers=), in which users but root and itself look like this.
 HIDDEN_UID = "65534"
+
+_OF_ONE_PROCESS = "acme-clientd.service"
 
 # systemd's own, sd-messages(3).
 _BEGINS = ("7d4958e842da4a758f6c1cdc7b36dcc5", "39f53479d3a045ac8e11786248231fbf")  # starting, started
@@ -41,6 +44,9 @@ class Peers:
             return {}
         around = [entry for entry in self._around(boot, pid, at) if self._ran(boot, entry, at)]
         if len({text(entry, "_SYSTEMD_INVOCATION_ID") for entry in around}) != 1:
+            return {}
+        # A process of another unit may have ended long before the unit did, and its number have gone to another one.
+        if len(around) < 2 and text(around[0], "_SYSTEMD_UNIT") != _OF_ONE_PROCESS:
             return {}
         return around[0] if _is_user(text(signature, "ACME_PEER_UID"), text(around[0], "_UID")) else {}
 

@@ -2,6 +2,8 @@
 """Each signature, and each that was not given: to standard error, the journal where there is one, and log-file."""
 
 import datetime
+import errno
+import fcntl
 import json
 import os
 import syslog
@@ -54,17 +56,25 @@ class Record:
         fields |= {"client": self.client} if self.client else {}
         if self.log_file is not None:
             _append(self.log_file, {"time": _now(), "message": text, **fields})
+        if "JOURNAL_STREAM" in os.environ:
+            journal.record(priority, text, message_id, fields)
+            return
         journal.send(priority, text, message_id, fields)
-        if "JOURNAL_STREAM" not in os.environ:
-            journal.log(priority, "%s", text)
+        journal.log(priority, "%s", text)
 
 
 def _append(path: Path, entry: dict[str, object]) -> None:
     descriptor = _open(path)
     try:
         line = json.dumps(entry).encode() + b"\n"
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        before = os.fstat(descriptor).st_size
         if os.write(descriptor, line) != len(line):
-            raise OSError(0, "a line was written in part only", str(path))
+            os.ftruncate(descriptor, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         os.close(descriptor)
 

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Who has been there for long knows the configuration of today."""
 
+import time
 from pathlib import Path
+
+import pytest
 
 from acmed.config.current import CurrentAccounts
 
@@ -19,7 +22,7 @@ def test_it_changes(tmp_path: Path) -> None:
     assert accounts.get("one") is None
     write(tmp_path / "acmed.toml", "one")
     assert str(accounts["one"].key) == "file:/etc/one.pem"
-    assert accounts["one"] is accounts["one"], "it is read once"
+    assert accounts["one"] == accounts["one"]
     write(tmp_path / "acmed.toml.d" / "more.toml", "two")
     assert accounts.get("two")
     (tmp_path / "acmed.toml.d" / "more.toml").unlink()
@@ -50,6 +53,39 @@ def test_what_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
     assert key(accounts, "one") == "file:/etc/one.pem"
     main.write_text("")
     assert key(accounts, "one") == "none"
+
+
+def test_two_changes_in_one_tick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which the second has the time of the first, as it may be with older kernels."""
+    main = tmp_path / "acmed.toml"
+    write(main, "one")
+    same = [(str(main), 1, time.time_ns())]
+    monkeypatch.setattr("acmed.config.current._stamp", lambda _: same)
+    accounts = CurrentAccounts(tmp_path)
+    write(main, "two")
+    assert (key(accounts, "one"), key(accounts, "two")) == ("none", "file:/etc/two.pem")
+
+
+def test_files_at_rest_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = tmp_path / "acmed.toml"
+    write(main, "one")
+    old = [(str(main), 1, time.time_ns() - 1_000_000_000)]
+    monkeypatch.setattr("acmed.config.current._stamp", lambda _: old)
+    accounts = CurrentAccounts(tmp_path)
+    assert accounts["one"] is accounts["one"]
+
+
+def test_a_table_that_moves_in_two_slips(tmp_path: Path) -> None:
+    main, more = tmp_path / "acmed.toml", tmp_path / "acmed.toml.d" / "more.toml"
+    write(main, "one")
+    accounts = CurrentAccounts(tmp_path)
+    text = main.read_text()
+    more.parent.mkdir()
+    more.write_text(text.replace("file:", "fiel:"))
+    main.write_text("")
+    assert key(accounts, "one") == "file:/etc/one.pem"
+    more.write_text("[account.one\n")
+    assert key(accounts, "one") == "file:/etc/one.pem"
 
 
 def test_an_account_that_is_none_is_the_one_before(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def test_one_that_still_runs(journal: Journal) -> None:
 def test_another_process_of_the_same_number(journal: Journal) -> None:
     """Minutes before, or after: a guess by the time alone was wrong."""
     journal.unit(OTHER, 100, 120)
-    journal.line(110, OTHER)
+    journal.line(105, OTHER)
+    journal.line(115, OTHER)
     journal.unit(CLIENTD, 130, 200)
     assert journal.peer(140) == ""
     journal.line(150, CLIENTD)
@@ -126,5 +127,14 @@ def test_another_user(journal: Journal) -> None:
     assert journal.peer(150, uid="0") == ""
     journal.unit(OTHER, 300)
     journal.line(350, OTHER, uid=0)
+    journal.line(370, OTHER, uid=0)
     assert journal.peer(360) == ""
     assert journal.peer(360, uid="0") == OTHER
+
+
+def test_a_process_that_has_ended_before_its_unit(journal: Journal) -> None:
+    """A child of cron's, say, whose number is somebody else's by now."""
+    journal.unit(OTHER, 100)
+    journal.line(110, OTHER)
+    journal.unit(CLIENTD, 5000, 5100)
+    assert journal.peer(5050) == ""

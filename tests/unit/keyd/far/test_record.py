@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a far acme-keyd puts on record: what came of a request, and no more of a client's text than is of use."""
 
+import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,29 @@ def test_what_they_are_in_the_journal(far: Far, tmp_path: Path, monkeypatch: pyt
     far.refusal(order("bank.example.com"))
     gone(tmp_path).refusal(b"")
     assert ids == [audit.MESSAGE_SIGNED, audit.MESSAGE_FAR_REFUSED, audit.MESSAGE_UNAVAILABLE]
+
+
+def test_a_journal_that_cannot_be_reached(
+    far: Far, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a unit, but without systemd-python: standard error leads there."""
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    monkeypatch.setattr(journal, "send", lambda *_: False)
+    far.sign(b"")
+    assert "Signed POST-as-GET for account default" in capsys.readouterr().err
+
+
+def test_a_disk_that_fills(far: Far) -> None:
+    """What is in the file stays a JSON object per line."""
+    far.sign(b"")
+    path = far.directory / "log"
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, limits[1]))
+    try:
+        assert far.refusal(b"") == "it cannot be put on record"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
 
 
 def test_a_long_line_makes_no_long_entry(far: Far) -> None:

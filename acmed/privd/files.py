@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from acmed import opath
+
 _TEMPORARY = ".acmed-new"
-_STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_MAX_LINKS = 40  # as the kernel's, path_resolution(7)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def reached(directory: Path) -> Iterator[Path]:
     another certificate's files.
     """
     try:
-        descriptor = _walk(directory)
+        descriptor = opath.walk(directory, _own_links_only)
     except OSError as error:
         error.filename = str(directory)
         raise
@@ -108,29 +108,10 @@ def reached(directory: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _walk(directory: Path) -> int:
-    """An O_PATH descriptor."""
-    current, names, links = os.open("/", _STEP), list(reversed(directory.parts)), 0
-    try:
-        while names:
-            following = os.open(names.pop(), _STEP, dir_fd=current)
-            status = os.fstat(following)
-            if not stat.S_ISLNK(status.st_mode):
-                os.close(current)
-                current = following
-                continue
-            try:
-                names += reversed(Path(os.readlink("", dir_fd=following)).parts)
-            finally:
-                os.close(following)
-            links += 1
-            if status.st_uid not in (0, os.geteuid()) or links > _MAX_LINKS:
-                message = f"user {status.st_uid} made a symbolic link on the way, which is not followed"
-                raise OSError(errno.ELOOP, message)
-    except BaseException:
-        os.close(current)
-        raise
-    return current
+def _own_links_only(_: Path, status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode) and status.st_uid not in (0, os.geteuid()):
+        message = f"user {status.st_uid} made a symbolic link on the way, which is not followed"
+        raise OSError(errno.ELOOP, message)
 
 
 def remove_tree(path: Path) -> None:

@@ -55,7 +55,9 @@ async def create(session: Session, store: Store, wanted: Wanted) -> KeptOrder | 
     order = checked(session, answer, wanted.identifiers)
     if order.status.name not in OPEN:
         raise lost(answer, order.error, f"the CA answered newOrder with an order that is {order.status.name}")
-    return shown(_kept(session, wanted, url, order.finalize, order.status.name), order)
+    # RFC 9773 section 5: the order of a CA that takes it as a replacement says so.
+    replaced = wanted.replaces is not None and answer.object().get("replaces") == wanted.replaces
+    return shown(replace(_kept(session, wanted, url, order.finalize, order.status.name), replaced=replaced), order)
 
 
 async def _new_order(session: Session, store: Store, wanted: Wanted, directory: Directory) -> Answer | None:
@@ -112,7 +114,6 @@ def _kept(session: Session, wanted: Wanted, url: str, finalize: str, status: str
         finalize=finalize,
         status=status,
         profile=wanted.profile,
-        replaced=wanted.replaces is not None,
     )
 
 

@@ -8,6 +8,9 @@ from acme import messages
 
 from acmed.varlink import InterfaceError, VarlinkError
 
+_REQUEST_TIMEOUT = 408  # somebody in between has lost patience, who does not know what the CA does
+_LONGEST_OF_OTHERS = 86400.0  # seconds to wait by the word of somebody in between, who knows no rate limits
+
 
 class ClientError(InterfaceError):
     """Any of them."""
@@ -99,18 +102,26 @@ class AcmeError(ClientError):
         """The last part of urn:ietf:params:acme:error:…, or "" for anything else."""
         return _type(self.problem)
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it is the CA's own word that it did not do what it was asked for."""
+        return self.understood and 400 <= self.status < 500 and self.status != _REQUEST_TIMEOUT
+
     def reply(self) -> VarlinkError:
-        """Acme, with all that the CA told; Unreachable for what nobody understands, unless it names a time to wait or
-        costs the order.
+        """Acme, with all that the CA told; Unreachable for what nobody understands, unless it names a time to wait,
+        which is a day at most then, or costs the order.
         """
         if not self.understood and self.retry_after is None and not self.final:
             return Unreachable(self.url, self.problem.detail).reply()
+        wait = self.retry_after
+        if wait is not None and not self.understood:
+            wait = min(wait, _LONGEST_OF_OTHERS)
         return VarlinkError(
             f"{self.interface}.Acme",
             type=self.type,
             detail=self.problem.detail,
             status=self.status,
-            retryAfter=_whole(self.retry_after),
+            retryAfter=_whole(wait),
             final=self.final,
             subproblems=[_subproblem(item) for item in self.problem.subproblems or ()],
         )

@@ -18,7 +18,6 @@ _CONFLICT = 409  # the next key has an account, whose URL is in Location
 # What CAs say to a signature by the old key when the account has the next one, or as Pebble, to the change itself.
 _UNKNOWN_KEY = (400, 401, 403, 404, _CONFLICT)
 _NOT_YET = ("badNonce", "rateLimited")
-_REQUEST_TIMEOUT = 408  # somebody in between has lost patience, who does not know what the CA does
 
 
 async def change_key(session: Session, outstanding: Outstanding) -> None:
@@ -49,7 +48,7 @@ async def _change_key(session: Session, doubts: list[ClientError]) -> None:
     """doubts gets the failures of requests that the CA may have carried out, or may still carry out."""
 
     def failed(error: ClientError) -> None:
-        if not _is_told(error):
+        if not (isinstance(error, AcmeError) and error.is_refusal):
             doubts.append(error)
 
     try:
@@ -81,19 +80,9 @@ async def _has_old_key(session: Session, error: AcmeError) -> bool:
     """Whether the account still has the key that it had, by the CA's word. error: what it said to a lookup by the next
     key, which it cannot look for where it does not take keys of that type.
     """
-    if not _is_told(error) or error.type in _NOT_YET:
+    if not error.is_refusal or error.type in _NOT_YET:
         return False
     try:
         return session.location(await session.lookup(by_next_key=False)) == session.uri
     except AcmeError:
         return False
-
-
-def _is_told(error: ClientError) -> bool:
-    """Whether it is the CA's own word that it did not do what it was asked for."""
-    return (
-        isinstance(error, AcmeError)
-        and error.understood
-        and 400 <= error.status < 500
-        and error.status != _REQUEST_TIMEOUT
-    )

@@ -11,10 +11,8 @@ from acmed.clientd.authorizations import Challenge
 from acmed.clientd.creation import Wanted, create
 from acmed.clientd.errors import AcmeError
 from acmed.clientd.session import Session
-from acmed.clientd.shown import GONE, OPEN, UNFINISHED, checked, comparable, shown
+from acmed.clientd.shown import OPEN, UNFINISHED, checked, comparable, is_gone, shown
 from acmed.clientd.store import KeptOrder, Store
-
-_REFUSED = (400, 403)  # what CAs answer, too, for an order that they no longer have
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,7 @@ async def _resumed(session: Session, store: Store, wanted: Wanted) -> KeptOrder 
     try:
         answer = await session.get(kept.url)
     except AcmeError as error:
-        gone = error.status in GONE or (error.status in _REFUSED and error.understood)
-        if not gone or error.type in ("accountDoesNotExist", "badNonce"):
+        if not is_gone(error):
             raise
         journal.notice("The kept order is gone: %s", error)
         return None

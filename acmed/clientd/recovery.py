@@ -13,20 +13,18 @@ from dataclasses import replace
 from typing import Any
 
 from acmed import journal
-from acmed.clientd import objects
+from acmed.clientd import objects, rfc3339
 from acmed.clientd.errors import AcmeError, ClientError, Unreachable
 from acmed.clientd.links import links
 from acmed.clientd.notes import Notes
 from acmed.clientd.session import Session
-from acmed.clientd.shown import GONE, UNFINISHED, checked
+from acmed.clientd.shown import UNFINISHED, checked, is_gone
 from acmed.clientd.store import Store
 from acmed.clientd.transport import Answer
 from acmed.names import Identifier
 
-_PAGES = 40
+_PAGES = 1000  # some CAs have no more than three orders on each; the time for all of it is limited, too
 _AT_EACH_END = 5  # orders that are looked at: CAs add new ones to the list's end, or to its beginning
-_CHOSEN = ("profile", "notAfter", "replaces")  # fields of newOrder that an order may show
-_REQUEST_TIMEOUT = 408  # somebody in between has lost patience, who does not know what the CA does
 
 
 class Recovery:
@@ -46,7 +44,7 @@ class Recovery:
         self._identifiers = identifiers
         self._payload = payload
         self._seen: set[str] = set()
-        self._has_lost = False
+        self._is_in_doubt = False  # the CA may have an order, or make one, whatever it says to the next newOrder
         self._list = session.authority.notes.read(_of_list(session.uri)).get("orders")
 
     async def begun(self) -> Answer | None:
@@ -59,13 +57,24 @@ class Recovery:
         sent = {"account": self._session.uri, "payload": dict(self._payload)}
         before = notes.read(subject)
         notes.write(subject, **sent)
-        return await self.find() if sent.items() <= before.items() else None
+        return await self._search() if sent.items() <= before.items() else None
 
     async def find(self) -> Answer | None:
-        """The order as newOrder would have answered, or None: then newOrder has to be sent. Whatever is wrong with the
-        list or on the way to it, that remains to be done. All of it takes no longer than one request may.
+        """The order whose answer was lost just now, as newOrder would have answered, or None: then newOrder has to be
+        sent, to a CA that may still come to the one before.
         """
-        self._has_lost = True
+        self._is_in_doubt = True
+        return await self._search()
+
+    def refused(self, error: AcmeError) -> None:
+        """That is the CA's own word that there is no order, unless another answer was lost before it."""
+        if not self._is_in_doubt and error.is_refusal:
+            settle(self._session.authority.notes, self._certificate)
+
+    async def _search(self) -> Answer | None:
+        """As find(). Whatever is wrong with the list or on the way to it, newOrder remains to be sent. All of it takes
+        no longer than one request may.
+        """
         if not isinstance(self._list, str):
             return None
         within = self._session.account.deadlines.request
@@ -75,12 +84,8 @@ class Recovery:
         except (ClientError, TimeoutError) as error:
             why = f"it takes more than {within} s" if isinstance(error, TimeoutError) else error
             journal.notice("The list of the account's orders cannot be used: %s", why)
+            self._is_in_doubt = True
             return None
-
-    def refused(self, error: AcmeError) -> None:
-        """That is the CA's own word that there is no order, unless another answer was lost before it."""
-        if not self._has_lost and error.understood and 400 <= error.status < 500 and error.status != _REQUEST_TIMEOUT:
-            settle(self._session.authority.notes, self._certificate)
 
     async def _find(self, first: str) -> Answer | None:
         listed = await self._listed(first)
@@ -96,16 +101,19 @@ class Recovery:
         return None
 
     async def _listed(self, first: str) -> list[str]:
-        """All URLs in the list, page by page. Raises any ClientError."""
+        """The first URLs in the list and the last ones. Raises any ClientError."""
         pages = [first]
         urls: list[str] = []
         for number in range(_PAGES):
             answer = await self._session.get(pages[number])
             found = answer.object().get("orders")
             urls += [url for url in found if isinstance(url, str)] if isinstance(found, list) else []
+            urls = [*urls[:_AT_EACH_END], *urls[_AT_EACH_END:][-_AT_EACH_END:]]
             if not (following := [url for url in links(answer, "next") if url not in pages]):
                 break
             pages.append(following[0])
+        else:
+            journal.notice("The list of the account's orders has more than %d pages: the rest is not read", _PAGES)
         return urls
 
     async def _answer(self, url: str) -> Answer | None:
@@ -113,7 +121,7 @@ class Recovery:
         try:
             return await self._session.get(url)
         except AcmeError as error:
-            if error.status not in GONE:
+            if not is_gone(error):
                 raise
         except Unreachable as error:
             if error.lost:
@@ -121,17 +129,30 @@ class Recovery:
         return None
 
     def _fits(self, answer: Answer) -> bool:
-        """Whether it is an open order for the same identifiers, and nothing that it shows was asked for differently."""
+        """Whether it is an open order for the same identifiers, that shows what was asked for: without the profile or
+        the end it is another one, such as for authorizations. What it replaces it may leave out. What was not asked for
+        may be the CA's own choice.
+        """
         try:
             order = checked(self._session, answer, self._identifiers)
         except Unreachable:
             return False
-        fields, until = answer.object(), objects.expires(answer)
+        until = objects.expires(answer)
+        asked, shown = self._payload, answer.object()
         return (
             order.status.name in UNFINISHED
             and (until is None or until > self._session.authority.now() * 1_000_000)
-            and all(fields.get(name) in (None, self._payload.get(name)) for name in _CHOSEN if name in self._payload)
+            and ("profile" not in asked or shown.get("profile") == asked["profile"])
+            and ("notAfter" not in asked or _is_same_time(shown.get("notAfter"), asked["notAfter"]))
+            and ("replaces" not in asked or shown.get("replaces") in (None, asked["replaces"]))
         )
+
+
+def _is_same_time(shown: Any, asked: str) -> bool:
+    try:
+        return rfc3339.microseconds(str(shown)) == rfc3339.microseconds(asked)
+    except ValueError:
+        return False
 
 
 def settle(notes: Notes, certificate: str) -> None:

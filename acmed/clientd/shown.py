@@ -18,6 +18,7 @@ UNFINISHED = ("pending", "ready")
 OPEN = (*UNFINISHED, "processing", "valid")
 UNREAD = "unread"  # of an authorization that was not fetched yet
 GONE = (404, 410)  # what is no longer there, whatever the answer's body is
+_REFUSED = (400, 403)  # what CAs answer, too, for an order that they no longer have
 
 
 def checked(session: Session, answer: Answer, identifiers: Iterable[Identifier]) -> messages.Order:
@@ -47,6 +48,12 @@ def shown(kept: KeptOrder, order: messages.Order) -> KeptOrder:
 def unread(url: str) -> KeptAuthorization:
     """An authorization of which nothing is known but its URL."""
     return KeptAuthorization(url, Identifier("", ""), False, UNREAD, ())
+
+
+def is_gone(error: AcmeError) -> bool:
+    """Whether an order that was asked for is no longer there."""
+    gone = error.status in GONE or (error.status in _REFUSED and error.understood)
+    return gone and error.type not in ("accountDoesNotExist", "badNonce")
 
 
 async def authorization(session: Session, url: str) -> tuple[Answer, messages.Authorization]:

@@ -18,7 +18,8 @@ class Inquiries(Answering):
     async def directory(self, _: Call, job: int, account: str) -> Reply:
         with answering(job=job, account=account):
             authority = self._authority(account)
-            directory = await authority.resources.directory()
+            # Before there is an account, somebody may be shown the terms, and those that are agreed to are of today.
+            directory = await authority.resources.directory(fetched=self._account(account).uri is None)
             await authority.meet()  # its clock is to be told
             return {
                 "termsOfService": directory.terms,

@@ -4,6 +4,7 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,21 @@ def test_rare_requests_get_a_new_one(play: Play) -> None:
             found = await rig.ask(method)
             assert rig.ca.counts()["directory"] == number
             assert found.get("termsOfService", "https://ca.example/new") == "https://ca.example/new"
+
+    play(scenario)
+
+
+def test_terms_that_somebody_is_to_agree_to(play: Play) -> None:
+    """Before there is an account: those of today. With one it is the directory that is kept."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.edits["directory"] = lambda fields: fields["meta"].update(termsOfService="https://ca.example/new")
+        rig.daemon.restart()
+        assert (await rig.ask("Directory"))["termsOfService"] == f"{rig.ca.base}/terms"
+        rig.accounts["main"] = replace(rig.accounts["main"], uri=None)
+        for _ in range(2):
+            assert (await rig.ask("Directory"))["termsOfService"] == "https://ca.example/new"
+        assert rig.ca.counts()["directory"] == 1
 
     play(scenario)
 

@@ -40,6 +40,25 @@ def test_a_long_wait_is_the_callers(play: Play, kind: str, value: str) -> None:
     play(scenario)
 
 
+@pytest.mark.parametrize(
+    ("fault", "longest"),
+    [
+        (faults.page(503, Retry_After="Fri, 01 Jan 2100 00:00:00 GMT"), 86400),
+        (faults.page(503, Retry_After="86399"), 86399),
+        (faults.refuse(Refusal(503, "serverInternal"), "Fri, 01 Jan 2100 00:00:00 GMT"), 30 * 86400),
+    ],
+)
+def test_what_is_not_the_cas_own_word_holds_for_a_day(play: Play, fault: Any, longest: int) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["newOrder"] = [fault]
+        with pytest.raises(VarlinkError) as caught:
+            await rig.order()
+        assert caught.value.name == "org.acmed.Client.Acme"
+        assert caught.value.parameters["retryAfter"] == longest
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("fault", [faults.refuse(RATE_LIMITED, "1"), faults.page(503, Retry_After="1")])
 def test_a_short_wait_is_waited(play: Play, fault: Any) -> None:
     async def scenario(rig: Rig) -> None:

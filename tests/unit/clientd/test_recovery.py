@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from acmed.clientd import recovery
 from acmed.varlink import VarlinkError
 from tests.unit.clientd import faults
 from tests.unit.clientd.ca import Fault
-from tests.unit.clientd.ca_parts import Refusal
+from tests.unit.clientd.ca_parts import Order, Refusal
 from tests.unit.clientd.conftest import Play
 from tests.unit.clientd.https import Reply
 from tests.unit.clientd.rig import CSR, PATIENT, Rig, http01
@@ -159,6 +160,38 @@ def test_a_refusal_leaves_nothing_in_doubt(play: Play) -> None:
     play(scenario)
 
 
+def test_a_refusal_settles_what_was_looked_for(play: Play) -> None:
+    """Once a loss was followed by a search and that by a refusal, refusals cost what they always do."""
+
+    async def scenario(rig: Rig) -> None:
+        await with_a_list(rig)
+        refusal = faults.refuse(Refusal(403, "rejectedIdentifier"))
+        rig.ca.faults["newOrder"] = [faults.lose_request, *[refusal] * 4]
+        searches = []
+        for _ in range(4):
+            rig.ca.requests.clear()
+            with pytest.raises(VarlinkError):
+                await rig.order()
+            searches.append(rig.ca.counts().get("orders", 0))
+        assert searches == [1, 1, 0, 0]
+
+    play(scenario)
+
+
+def test_a_refusal_does_not_settle_what_could_not_be_looked_for(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        await with_a_list(rig)
+        rig.ca.faults["newOrder"] = [answered, faults.refuse(Refusal(403, "rejectedIdentifier"))]
+        rig.ca.faults["orders"] = [faults.page(404)]
+        for _ in range(2):
+            with pytest.raises(VarlinkError):
+                await rig.order()
+        assert await rig.issue()
+        assert len(rig.ca.orders) == 1
+
+    play(scenario)
+
+
 def _show(**fields: Any) -> Callable[[Rig, str], None]:
     def change(rig: Rig, url: str) -> None:
         rig.ca.orders[url].chosen |= fields
@@ -174,6 +207,13 @@ def _set(**fields: Any) -> Callable[[Rig, str], None]:
     return change
 
 
+def _hide(name: str) -> Callable[[Rig, str], None]:
+    def change(rig: Rig, url: str) -> None:
+        del rig.ca.orders[url].chosen[name]
+
+    return change
+
+
 NO_FIT = {
     "valid": _set(status="valid"),
     "processing": _set(status="processing"),
@@ -183,6 +223,9 @@ NO_FIT = {
     "other names": _set(identifiers=[{"type": "dns", "value": name} for name in ("a.example", "c.example")]),
     "profile": _show(profile="classic"),
     "notAfter": _show(notAfter="2027-01-01T00:00:00Z"),
+    "a notAfter that is none": _show(notAfter=5),
+    "no profile": _hide("profile"),
+    "no notAfter": _hide("notAfter"),
 }
 
 
@@ -203,6 +246,40 @@ def test_an_order_that_is_not_the_same(play: Play, change: Callable[[Rig, str], 
         assert rig.kept()["url"] == [*rig.ca.orders][1]
 
     play(scenario)
+
+
+def test_the_same_end_in_other_words(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        await with_a_list(rig)
+
+        def lose(work: faults.Work) -> Reply:
+            _show(notAfter="2026-12-01T01:00:00.000+01:00")(rig, work().headers["Location"])
+            return faults.lose_answer(Reply)
+
+        rig.ca.faults["newOrder"] = [lose]
+        await rig.order(notAfter="2026-12-01T00:00:00Z")
+        assert len(rig.ca.orders) == 1
+
+    play(scenario)
+
+
+def test_a_ca_that_does_not_show_what_is_replaced(play: Play) -> None:
+    """It is the order, and counts as one that replaces nothing."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.resources = {"renewalInfo"}
+        await with_a_list(rig)
+
+        def lose(work: faults.Work) -> Reply:
+            _hide("replaces")(rig, work().headers["Location"])
+            return faults.lose_answer(Reply)
+
+        rig.ca.faults["newOrder"] = [lose]
+        begun = await rig.order(replaces="aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE")
+        assert len(rig.ca.orders) == 1
+        assert not begun["replaced"]
+
+    play(scenario, directory_is_known=False)
 
 
 def test_what_was_not_asked_for_may_be_anything(play: Play) -> None:
@@ -276,9 +353,70 @@ def test_a_list_that_never_comes(play: Play) -> None:
     play(scenario, deadlines=replace(PATIENT, request=2))
 
 
+@pytest.mark.parametrize(
+    "refusal", [Refusal(403, "unauthorized"), Refusal(400, "malformed"), Refusal(404, "malformed")]
+)
+def test_a_list_with_orders_that_are_no_longer_there(play: Play, refusal: Refusal) -> None:
+    async def scenario(rig: Rig) -> None:
+        await with_a_list(rig)
+        for number in range(2):
+            await rig.issue(f"n{number}.example", certificate=f"n{number}")
+            await rig.client.call("Drop", timeout=5, job=1, certificate=f"n{number}")
+        gone = [*rig.ca.orders]
+        rig.ca.faults["newOrder"] = [faults.lose_answer]
+        rig.ca.faults["orders"] = [lambda work: _first(work(), rig, gone)]
+        rig.ca.faults["order"] = [faults.refuse(refusal)] * 2
+        assert (await rig.order())["created"]
+        assert len(rig.ca.orders) == 3
+
+    def _first(reply: Reply, rig: Rig, gone: list[str]) -> Reply:
+        """The lost one is looked at last."""
+        made = [url for url in rig.ca.orders if url not in gone]
+        return replace(reply, body=json.dumps({"orders": [*made, *gone]}).encode())
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("refusal", [Refusal(400, "accountDoesNotExist"), Refusal(500, "serverInternal")])
+def test_a_refusal_that_is_not_about_an_order_ends_the_search(play: Play, refusal: Refusal) -> None:
+    async def scenario(rig: Rig) -> None:
+        await with_a_list(rig)
+        for number in range(2):
+            await rig.issue(f"n{number}.example", certificate=f"n{number}")
+            await rig.client.call("Drop", timeout=5, job=1, certificate=f"n{number}")
+        rig.ca.faults["newOrder"] = [faults.lose_answer]
+        rig.ca.faults["order"] = [faults.refuse(refusal)] * 9
+        rig.ca.requests.clear()
+        assert (await rig.order())["created"]
+        assert len({request.asked.path for request in rig.ca.requests if request.kind == "order"}) == 1
+        assert rig.ca.counts()["newOrder"] == 2
+
+    play(scenario)
+
+
+def test_a_long_list(play: Play) -> None:
+    """As a year makes it, with the oldest first."""
+
+    async def scenario(rig: Rig) -> None:
+        await with_a_list(rig)
+        for number in range(130):
+            identifiers = [{"type": "dns", "value": f"n{number}.example"}]
+            rig.ca.orders[f"{rig.ca.base}/order/{rig.ca.number()}"] = Order(identifiers, [], status="valid")
+        rig.ca.faults["newOrder"] = [faults.lose_answer]
+        assert (await rig.order())["created"]
+        assert len(rig.ca.orders) == 131
+        assert rig.ca.counts()["orders"] == 44
+        assert rig.ca.counts()["order"] == 1
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("next_page", ["1", "{number}"])
-def test_a_list_without_an_end(play: Play, next_page: str) -> None:
+def test_a_list_without_an_end(
+    play: Play, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], next_page: str
+) -> None:
     """Of orders that are none."""
+    monkeypatch.setattr(recovery, "_PAGES", 40)
 
     async def scenario(rig: Rig) -> None:
         await with_a_list(rig)
@@ -297,6 +435,7 @@ def test_a_list_without_an_end(play: Play, next_page: str) -> None:
         assert rig.ca.counts()["newOrder"] == 2
 
     play(scenario)
+    assert ("more than 40 pages" in capfd.readouterr().err) == ("number" in next_page)
 
 
 def test_newest_orders_are_looked_at_once(play: Play) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What an order may ask for besides names: to replace a certificate (RFC 9773), a profile, and a lifetime."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,6 +98,31 @@ def test_what_it_was_made_as_is_kept(play: Play) -> None:
             assert (again["order"], again["replaced"]) == (first["order"], True)
         await rig.finalize(http01(first))
         assert (await rig.resume())["replaced"]  # it is there until it is dropped
+
+    play(scenario, directory_is_known=False)
+
+
+@pytest.mark.parametrize("shown", [None, "", "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyF", 5])
+def test_a_ca_that_does_not_say_that_it_is_a_replacement(play: Play, shown: Any) -> None:
+    """RFC 9773 section 5: it MUST, where it takes it as one."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.resources = {"renewalInfo"}
+        rig.ca.edits["newOrder"] = lambda fields: fields.update(replaces=shown)
+        begun = await rig.order(replaces=CERT_ID)
+        assert (begun["created"], begun["replaced"]) == (True, False)
+        assert not (await rig.resume())["replaced"]
+
+    play(scenario, directory_is_known=False)
+
+
+def test_a_replacement_whose_answer_is_garbled(play: Play) -> None:
+    """The order itself says what it is."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.resources = {"renewalInfo"}
+        rig.ca.faults["newOrder"] = [lambda work: replace(work(), body=b'{"status": "pend')]
+        assert (await rig.order(replaces=CERT_ID))["replaced"]
 
     play(scenario, directory_is_known=False)
 

@@ -140,8 +140,9 @@ class Limits:
     """[account.NAME.limits]: what acmed itself keeps to; None for no limit.
 
     orders: newOrder requests. certificates: per registered domain. duplicates: per exact set of identifiers. failures:
-    failed authorizations per identifier. A renewal that the CA was told of (RFC 9773 "replaces") counts for none of the
-    first three.
+    failed authorizations per identifier. Of the first three (acmed.manager.counting) an order that the CA took as a
+    replacement (RFC 9773 "replaces") counts for none, a renewal of just the same names at the same CA not for
+    certificates, and names that are validated without a certificate for orders alone.
     """
 
     orders: Rate | None = None

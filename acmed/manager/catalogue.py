@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acmed import config, journal
-from acmed.config import Certificate, Configuration, Problem
+from acmed.config import Account, Certificate, Configuration, Problem
 from acmed.manager import errors, installed, outcome
 from acmed.manager.errors import Failure
 from acmed.manager.installed import Installed
@@ -84,9 +84,9 @@ class Catalogue:
             hooks=self._hooks(configured),
         )
 
-    def installed(self, name: str, answer: dict[str, Any], identifiers: Iterable[str], account: str) -> None:
+    def installed(self, name: str, answer: dict[str, Any], identifiers: Iterable[str], account: Account) -> None:
         """Remembers what acme-privd says it has installed, which saves reading it, and what it was ordered as; whatever
-        failed before it is over. answer: that of Priv.Install. Raises OSError.
+        failed before it is over. answer: that of Priv.Install. account: as it was when it was ordered. Raises OSError.
         """
         state, configured = self._store.certificate(name), self.configuration.certificates.get(name)
         fingerprint = answer["fingerprint"]
@@ -99,10 +99,10 @@ class Catalogue:
             not_before=answer["notBefore"],
             not_after=answer["notAfter"],
         )
-        directory, stamp = self._directory_of(account), _key_stamp(configured)
-        issued = issuance(configured, fingerprint, account, directory, stamp, state.csr) if configured else None
+        by, directory, stamp = account.name, account.directory, _key_stamp(configured)
+        issued = issuance(configured, fingerprint, by, directory, stamp, state.csr) if configured else None
         files = installed.stamps(self.directory(name))
-        state = replace(outcome.issued(state), installed=found, account=account, issued=issued, files=files)
+        state = replace(outcome.issued(state), installed=found, account=by, issued=issued, files=files)
         self._store.cache_certificate(name, state)
 
     def save(self, name: str, state: CertificateState) -> None:

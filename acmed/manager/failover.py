@@ -10,7 +10,7 @@ from acmed import journal
 from acmed.config import Certificate
 from acmed.manager import clock
 from acmed.manager.catalogue import Catalogue
-from acmed.manager.errors import Failure
+from acmed.manager.errors import RATE_LIMITED, Failure
 
 # A CA that has not answered for so long is not waited for any more.
 _PATIENCE = clock.DAY
@@ -45,12 +45,15 @@ def finished(catalogue: Catalogue, certificate: Certificate) -> None:
 
 
 def together(failures: Sequence[tuple[str, Failure]]) -> Failure:
-    """One failure for accounts that were tried one after the other. The next attempt may come when any CA lets it."""
+    """One failure for accounts that were tried one after the other. The next attempt may come when any CA lets it. It
+    is a limit of acmed's own only where each is: else a CA was asked.
+    """
     if len(failures) == 1:
         return failures[0][1]
+    names = [failure.name for _, failure in failures if failure.name != RATE_LIMITED] or [RATE_LIMITED]
     waits = [failure.retry_after for _, failure in failures]
     return Failure(
-        failures[-1][1].name,
+        names[-1],
         "; ".join(f"{account}: {failure.message}" for account, failure in failures),
         None if None in waits else min(wait for wait in waits if wait is not None),
     )

@@ -135,7 +135,7 @@ class _Attempt:
             raise
         names = [identifier.value for identifier in request.identifiers]
         try:
-            tools.catalogue.installed(job.name, installed, names, self._account.name)
+            tools.catalogue.installed(job.name, installed, names, self._account)
         except OSError as error:
             raise Failure(errors.INSTALL_FAILED, f"Cannot read what was installed: {error.strerror}") from error
         tools.limiter.issued(self._account, request.identifiers, counts)

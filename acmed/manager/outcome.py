@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from acmed.manager import renewal
-from acmed.manager.clock import SECOND
+from acmed.manager.clock import DAY, SECOND
 from acmed.manager.errors import RATE_LIMITED, DeliveryFailed, Failure
 from acmed.manager.jobs import ORDER, RENEW
 from acmed.manager.remembered import AccountState, CertificateState
@@ -27,8 +27,8 @@ def after(state: CertificateState, kind: str, failure: Failure | None, now: int)
     if failure is None:
         return state
     if ordered and not got_one:
-        limited_until = now + failure.retry_after * SECOND if failure.retry_after else 0
-        return replace(_failed(state, failure, now), limited_until=limited_until)
+        wait = _wait(state, failure, now)
+        return replace(_failed(state, failure, wait, now), limited_until=now + wait * SECOND if wait else 0)
     return replace(state, error_name=failure.name, error_message=failure.message, error_time=now)
 
 
@@ -50,14 +50,24 @@ def revoked(state: CertificateState, fingerprint: str, wanted: bool, now: int) -
 
 def after_authorization(state: AccountState, failure: Failure | None, now: int) -> AccountState:
     """The state of an account after a job that authorized names without a certificate."""
-    return _failed(state, failure, now) if failure else replace(_cleared(state), told=0)
+    return _failed(state, failure, failure.retry_after, now) if failure else replace(_cleared(state), told=0)
+
+
+def _wait(state: CertificateState, failure: Failure, now: int) -> int | None:
+    """How long to wait (seconds), as asked for: but beyond a day for no more than half of the time that what is
+    installed has left, so that it does not expire meanwhile.
+    """
+    if failure.retry_after is None or state.installed is None:
+        return failure.retry_after
+    left = state.installed.not_after - now
+    return min(failure.retry_after, max(DAY, left // 2) // SECOND)
 
 
 def _cleared(state: _State) -> _State:
     return replace(state, failures=0, error_name="", error_message="", error_time=0, retry_at=0)
 
 
-def _failed(state: _State, failure: Failure, now: int) -> _State:
+def _failed(state: _State, failure: Failure, wait: int | None, now: int) -> _State:
     # At a limit of acmed's own nobody was asked: that is over when the limit is.
     is_own_limit = failure.name == RATE_LIMITED and failure.retry_after is not None
     failures = max(state.failures, 1) if is_own_limit else state.failures + 1
@@ -67,5 +77,5 @@ def _failed(state: _State, failure: Failure, now: int) -> _State:
         error_name=failure.name,
         error_message=failure.message,
         error_time=now,
-        retry_at=renewal.retry_at(1 if is_own_limit else failures, now, failure.retry_after),
+        retry_at=renewal.retry_at(1 if is_own_limit else failures, now, wait),
     )

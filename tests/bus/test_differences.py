@@ -70,6 +70,25 @@ def test_ca_that_an_account_has_been_moved_to(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_ca_that_an_account_is_moved_to_while_it_orders(tmp_path: Path) -> None:
+    """What it gets is still of the one that it was at."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure_account("other", "https://other.example/directory", "https://other.example/1")
+            gate = it.clientd.gate("Download")
+            number = await it.caller.order("", _NAME, account=Variant("s", "other"))
+            await it.clientd.reached["Download"].wait()
+            it.privd.configure_account("other", "https://another.example/directory", "https://another.example/1")
+            await it.caller.manager("Reload")
+            gate.set()
+            assert await it.caller.result(number) == "done"
+            values = await it.caller.properties()
+            assert (values["Differences"], values["State"]) == (["ca"], "due")
+
+    asyncio.run(run())
+
+
 def test_ca_is_not_known_of_what_an_older_acmed_ordered(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path, trusted=None) as it:

@@ -69,3 +69,14 @@ def test_failures_together(waits: tuple[int | None, int | None], wait: int | Non
     assert failover.together([("one", first)]) is first
     both = failover.together([("one", first), ("two", second)])
     assert (both.name, both.message, both.retry_after) == (second.name, "one: no route; two: too many", wait)
+
+
+def test_failures_together_are_a_limit_of_our_own_where_all_are() -> None:
+    """Else a CA was asked."""
+    other, own = Failure(errors.UNREACHABLE, "no route"), Failure(errors.RATE_LIMITED, "at the limit", 60)
+    for failures, name in (
+        ((other, own), errors.UNREACHABLE),
+        ((own, other), errors.UNREACHABLE),
+        ((own, own), errors.RATE_LIMITED),
+    ):
+        assert failover.together([("one", failures[0]), ("two", failures[1])]).name == name

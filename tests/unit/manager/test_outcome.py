@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is remembered of a job that failed."""
 
-from acmed.manager import errors
+import pytest
+
+from acmed.manager import errors, failover
 from acmed.manager.clock import DAY, MINUTE, SECOND
 from acmed.manager.errors import Failure
+from acmed.manager.installed import Installed
 from acmed.manager.jobs import ORDER
 from acmed.manager.outcome import after, issued, revoked
 from acmed.manager.remembered import CertificateState, Told
@@ -35,6 +38,42 @@ def test_limit_of_our_own_keeps_the_failures_before_it() -> None:
         state = after(state, ORDER, Failure(errors.UNREACHABLE, "down"), NOW)
     state = after(state, ORDER, Failure(errors.RATE_LIMITED, "at the limit", 3000), NOW)
     assert (state.failures, state.retry_at) == (3, NOW + 3000 * SECOND)
+
+
+@pytest.mark.parametrize("name", ["org.acmed1.AcmeError.rateLimited", errors.RATE_LIMITED])
+@pytest.mark.parametrize(
+    ("left", "asked", "wait"),
+    [
+        (10 * DAY, 30 * DAY, 5 * DAY),
+        (10 * DAY, 4 * DAY, 4 * DAY),
+        (90 * DAY, 30 * DAY, 30 * DAY),
+        (DAY, 30 * DAY, DAY),
+        (-DAY, 30 * DAY, DAY),
+        (None, 30 * DAY, 30 * DAY),
+    ],
+)
+def test_certificate_does_not_expire_while_a_ca_is_waited_for(
+    name: str, left: int | None, asked: int, wait: int
+) -> None:
+    """A day is waited in any case, where that is asked for."""
+    there = Installed("s", "f1", "01", "CN=CA", (), NOW - 80 * DAY, NOW + left) if left is not None else None
+    state = after(CertificateState(installed=there), ORDER, Failure(name, "wait", asked // SECOND), NOW)
+    assert (state.retry_at - NOW, state.limited_until - NOW) == (wait, wait)
+
+
+def test_attempts_grow_rarer_where_one_of_several_accounts_is_at_our_own_limit() -> None:
+    """The CA of the other one is asked each time."""
+    failure = failover.together(
+        [
+            ("one", Failure(errors.TIMED_OUT, "not done", 3)),
+            ("two", Failure(errors.RATE_LIMITED, "at the limit", 3 * 24 * 3600)),
+        ]
+    )
+    state, pauses = CertificateState(), []
+    for _ in range(4):
+        state = after(state, ORDER, failure, NOW)
+        pauses.append(state.retry_at - NOW)
+    assert pauses == [MINUTE, 10 * MINUTE, 100 * MINUTE, DAY]
 
 
 def test_revocation_begins_another_row() -> None:

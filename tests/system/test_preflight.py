@@ -18,7 +18,7 @@ from tests.system.authority import account as account_at
 from tests.system.busctl import Caller, certificate_path
 from tests.system.conftest import add_account
 from tests.system.faults.faults import Faults, faults
-from tests.system.faults.table import CERTIFICATE, CHALLENGE, DIRECTORY, ORDER, PROBLEM
+from tests.system.faults.table import CERTIFICATE, CHALLENGE, ORDER, PROBLEM
 from tests.system.lease import wait_closed
 from tests.system.standstill import SILENT_ADDRESS, silent_host
 
@@ -127,7 +127,7 @@ class Rig:
         """The CA's is ahead by so much."""
         # What it knows of the CA is of another time.
         self.machine.run(["systemctl", "stop", "acme-clientd.service"])
-        self.faults.plan({"path": DIRECTORY, "do": "change", "headers": {"Date": f"{{date+{seconds}}}"}})
+        self.faults.plan({"path": "/", "do": "change", "headers": {"Date": f"{{date+{seconds}}}"}})
         try:
             yield
         finally:

@@ -51,7 +51,8 @@ class Point:
     path: str = ""
 
 
-FIND = Point("find", "kill.test", "challenge")
+PREFLIGHT = Point("preflight", "kill.test", "authorize")
+FIND = Point("find", "kill.test", "challenge", "answer", "/order-plz")
 HOOKED = Point("hook", "hook.test", "challenge")
 PROPAGATION = Point("propagation", "lag.test", "challenge")
 CHALLENGE = Point("challenge", "kill.test", "challenge", "request", "/chalZ/")
@@ -64,6 +65,7 @@ ALPN_FINALIZE = Point("alpn-finalize", "host.test", "finalize", "request", "/fin
 
 FOUR = ("acmed", "acme-privd", "acme-clientd", "acme-dnsd")
 TABLE = [
+    *[(PREFLIGHT, victim) for victim in ("acmed", "acme-dnsd")],
     *[(FIND, victim) for victim in ("acmed", "acme-dnsd")],
     *[(HOOKED, victim) for victim in ("acmed", "acme-privd")],
     *[(PROPAGATION, victim) for victim in FOUR],
@@ -88,7 +90,7 @@ class Rig(Victims):
         """Arrange before the order begins that it will stop there."""
         if point.path:
             self.gate.hold(point.phase, point.path)
-        elif point is FIND:
+        elif point is PREFLIGHT:
             self.freeze("acme-dnsd")
         elif point is HOOKED:
             self.machine.write(HOLD_HOOK, "")
@@ -97,6 +99,9 @@ class Rig(Victims):
         """Returns when the order is there, and cannot get any further."""
         if point.path:
             self.gate.wait_held()
+        if point is FIND:
+            self.freeze("acme-dnsd")
+            self.gate.release()
         if point is HOOKED:
             running = ["pgrep", "-f", HOOK]
             self.machine.wait_until("the hook", lambda: self.machine.run(running, check=False).stdout)

@@ -6,7 +6,6 @@ the socket and its directory; here the directories above count too.
 import os
 import socket
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from shlex import quote
 
 from acmed import opath
 from acmed.config.plainfile import OTHERS_WRITE
-
-_CREDENTIALS = struct.Struct("3i")  # struct ucred, unix(7): pid, uid, gid
+from acmed.varlink import Call
 
 
 class NotTrusted(Exception):
@@ -32,8 +30,7 @@ class TrustedSocket:
 
     def check_peer(self, connected: socket.socket) -> None:
         """That who listens there is the owner, or root, who has given a unit its socket. Raises NotTrusted."""
-        size = _CREDENTIALS.size
-        _, user, _ = _CREDENTIALS.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+        user = Call.on(connected).uid
         if user not in (0, self.owner):
             raise NotTrusted(f"user {user} listens there, but the socket belongs to user {self.owner}")
 

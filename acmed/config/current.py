@@ -27,7 +27,7 @@ _Stamp = list[tuple[str, int, int]]  # path, inode, time of the last change (als
 
 
 class CurrentAccounts(Mapping[str, Account]):
-    """By name. The files are read again where one has changed since.
+    """By name. The files are read again where one has changed since; configuration is all of what was read last.
 
     What cannot be understood changes nothing: a slip of somebody who edits an account, or a file that it may be in, is
     not the end of a key that somebody has unlocked.
@@ -54,6 +54,7 @@ class CurrentAccounts(Mapping[str, Account]):
         # Two changes in one tick may have the same time (inode_set_ctime_current() before Linux 6.13).
         self._is_settled = time.time_ns() - max((ctime for *_, ctime in self._stamp), default=0) > _TICK
         loaded = load(self._etc)
+        self.configuration = loaded.configuration
         tables, unread = loaded.tables.account, _unread(self._etc) if loaded.problems else set()
         found = {name: _Known(one, _files(tables[name])) for name, one in loaded.configuration.accounts.items()}
         for name, known in self._accounts.items():

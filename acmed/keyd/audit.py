@@ -2,6 +2,7 @@
 """Each signature, and each that was not given, as an entry of the journal, whatever the level of logging."""
 
 import syslog
+from dataclasses import dataclass
 from typing import Any
 
 from acmed import journal
@@ -18,28 +19,42 @@ _MAX_URL = 2048
 # Characters that are kept of what was refused, which can be as long as a peer likes.
 _MAX_REFUSED = 500
 
+Audited = Request | AccountRead
 
-def signed(peer: Call, account: str, url: str, request: Request, rule: str) -> None:
+
+@dataclass(frozen=True)
+class Event:
+    """What is to be put on record. priority: of syslog(3)."""
+
+    priority: int
+    text: str
+    message_id: str
+    fields: dict[str, Any]
+
+    def to_journal(self) -> None:
+        journal.record(self.priority, self.text, self.message_id, self.fields)
+
+
+def signed(peer: Call, account: str, url: str, request: Audited, rule: str) -> Event:
     text = f"Signed {request.operation} for account {account} by {rule}"
-    fields = details(peer, account, url, request) | {"rule": rule}
-    journal.record(syslog.LOG_INFO, text, MESSAGE_SIGNED, fields)
+    return Event(syslog.LOG_INFO, text, MESSAGE_SIGNED, details(peer, account, url, request) | {"rule": rule})
 
 
-def refused(peer: Call, account: str, url: str, request: Request | None, rule: str) -> None:
+def refused(peer: Call, account: str, url: str, request: Audited | None, rule: str) -> Event:
     """request is None where it was not understood."""
     text = f"Refused to sign {request.operation if request else 'a request'} for account {account}: {brief(rule)}"
     fields = details_of_refusal(peer, account, url, request) | {"rule": brief(rule)}
-    journal.record(syslog.LOG_WARNING, text, MESSAGE_REFUSED, fields)
+    return Event(syslog.LOG_WARNING, text, MESSAGE_REFUSED, fields)
 
 
-def unavailable(peer: Call, account: str, url: str, request: Request, rule: str, reason: str) -> None:
+def unavailable(peer: Call, account: str, url: str, request: Audited, rule: str, reason: str) -> Event:
     """It was allowed by the rule, and there is no signature: the key could not be used."""
     text = f"Could not sign {request.operation} for account {account}: {reason}"
     fields = details(peer, account, url, request) | {"rule": rule, "reason": reason}
-    journal.record(syslog.LOG_WARNING, text, MESSAGE_UNAVAILABLE, fields)
+    return Event(syslog.LOG_WARNING, text, MESSAGE_UNAVAILABLE, fields)
 
 
-def details(peer: Call, account: str, url: str, request: Request | AccountRead | None) -> dict[str, Any]:
+def details(peer: Call, account: str, url: str, request: Audited | None) -> dict[str, Any]:
     """What the fields are of what was allowed, beside its rule."""
     found: dict[str, Any] = {"account": account, "url": url[:_MAX_URL], "peer_uid": peer.uid, "peer_pid": peer.pid}
     if request:
@@ -58,7 +73,7 @@ def details(peer: Call, account: str, url: str, request: Request | AccountRead |
     return found
 
 
-def details_of_refusal(peer: Call, account: str, url: str, request: Request | AccountRead | None) -> dict[str, Any]:
+def details_of_refusal(peer: Call, account: str, url: str, request: Audited | None) -> dict[str, Any]:
     """The same of what was refused."""
     found = details(peer, account, url, request)
     return found | {name: brief(found[name]) for name in ("url", "identifiers") if name in found}

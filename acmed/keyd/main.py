@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from acmed import config, daemon, journal, paths, varlink
+from acmed import daemon, journal, paths, varlink
 from acmed.config.current import CurrentAccounts
 from acmed.keyd.credentials import Credentials, read
 from acmed.keyd.keyring import Keyring
@@ -27,13 +27,13 @@ def main() -> None:
 
         sign_for_others(sys.argv[1:])
         return
-    journal.setup("acme-keyd", config.load().configuration.log_level("acme-keyd"))
+    accounts = CurrentAccounts()
+    journal.setup("acme-keyd", accounts.configuration.log_level("acme-keyd"))
     directory, runtime = os.environ.get("CREDENTIALS_DIRECTORY"), os.environ.get("RUNTIME_DIRECTORY")
     if not runtime:
         raise SystemExit(
             "RUNTIME_DIRECTORY is not set: acme-keyd is started by acme-keyd.service, or with --socket or --stdio."
         )
-    accounts = CurrentAccounts()
     keyring = Keyring(read(Path(directory)) if directory else Credentials(), paths.STORES)
     permits = Permits(Path(runtime) / "permits.json")
     services = {

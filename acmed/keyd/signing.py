@@ -138,11 +138,11 @@ def _recorded(asked: _Asked, request: Request, rule: str) -> Iterator[None]:
         yield
     except VarlinkError as error:
         reason = str(error.parameters.get("reason", error))
-        audit.unavailable(asked.peer, asked.account.name, asked.url, request, rule, reason)
+        audit.unavailable(asked.peer, asked.account.name, asked.url, request, rule, reason).to_journal()
         raise
-    audit.signed(asked.peer, asked.account.name, asked.url, request, rule)
+    audit.signed(asked.peer, asked.account.name, asked.url, request, rule).to_journal()
 
 
 def _refusal(asked: _Asked, request: Request | None, rule: str) -> VarlinkError:
-    audit.refused(asked.peer, asked.account.name, asked.url, request, rule)
+    audit.refused(asked.peer, asked.account.name, asked.url, request, rule).to_journal()
     return VarlinkError("org.acmed.Key.NotPermitted", account=asked.account.name, rule=rule)

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from acmed import config, daemon, journal, varlink
+from acmed import daemon, journal, varlink
 from acmed.config import Account
 from acmed.config.current import CurrentAccounts
 from acmed.config.keysource import Kind
@@ -20,8 +20,8 @@ _IDLE = 60.0  # seconds: an order signs every few seconds, and opening a key may
 def main() -> None:
     """Runs until idle or SIGTERM. The argument is the kind; the unit gives CREDENTIALS_DIRECTORY and the socket."""
     kind = Kind(sys.argv[1])
-    configuration = config.load().configuration
-    journal.setup(f"acme-store-{kind}", configuration.log_level(f"acme-store-{kind}"))
+    accounts = CurrentAccounts()
+    journal.setup(f"acme-store-{kind}", accounts.configuration.log_level(f"acme-store-{kind}"))
     credentials = Path(os.environ.get("CREDENTIALS_DIRECTORY", os.devnull))  # unix: has none
     # Only this kind's libraries are loaded, and only its unit's sandbox allows what they do.
     opener = importlib.import_module(f"acmed.store.{kind}")
@@ -30,7 +30,7 @@ def main() -> None:
         opened: OpenedKey = await opener.open_key(account, credentials)
         return opened
 
-    asyncio.run(_run(StoreService(kind, CurrentAccounts(), open_key)))
+    asyncio.run(_run(StoreService(kind, accounts, open_key)))
 
 
 class _Socket(varlink.Service):

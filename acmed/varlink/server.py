@@ -18,6 +18,7 @@ from acmed.varlink.idl import Interface, TypeMismatch, parse
 _READ_DEADLINE = 5.0
 _WRITE_DEADLINE = 5.0
 _MAX_CONNECTIONS = 256
+_UCRED = struct.Struct("3i")
 
 _SERVICE = parse(
     """\
@@ -39,6 +40,11 @@ class Call:
     pid: int
     uid: int
     gid: int
+
+    @classmethod
+    def on(cls, connection: socket.socket) -> "Call":
+        """Who is at the other end (struct ucred, unix(7)). Raises OSError."""
+        return cls(*_UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)))
 
 
 Reply = dict[str, Any]
@@ -104,7 +110,7 @@ class Service:
             journal.exception("A connection failed", error)
 
     async def _serve(self, peer: socket.socket) -> None:
-        caller = Call(*struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
+        caller = Call.on(peer)
         connection = wire.Connection(peer)
         try:
             while True:

@@ -7,9 +7,8 @@ import fcntl
 import json
 import os
 import syslog
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from acmed import journal
 from acmed.keyd import audit
@@ -30,37 +29,33 @@ class Record:
 
     def signed(self, peer: Call, account: str, url: str, request: FarRequest, rule: str) -> None:
         """To be called when there is a signature, and before it is given away."""
-        text = f"Signed {request.operation} for account {account} by {rule}"
-        fields = audit.details(peer, account, url, request) | {"rule": rule}
-        self._write(syslog.LOG_INFO, text, audit.MESSAGE_SIGNED, fields)
+        self._write(audit.signed(peer, account, url, request, rule))
 
     def refused(self, peer: Call, account: str, url: str, request: FarRequest | None, rule: str) -> None:
         """request is None where it was not understood."""
-        brief = audit.brief(rule)
-        text = f"Refused to sign {request.operation if request else 'a request'} for account {account}: {brief}"
-        fields = audit.details_of_refusal(peer, account, url, request) | {"rule": brief}
-        self._write(syslog.LOG_WARNING, text, audit.MESSAGE_FAR_REFUSED, fields)
+        event = audit.refused(peer, account, url, request, rule)
+        self._write(replace(event, message_id=audit.MESSAGE_FAR_REFUSED))
 
     def unavailable(self, peer: Call, account: str, url: str, request: FarRequest, rule: str, reason: str) -> None:
         """It was allowed by the rule, and there is no signature: the key could not be used."""
-        text = f"Could not sign {request.operation} for account {account}: {reason}"
-        fields = audit.details(peer, account, url, request) | {"rule": rule, "reason": reason}
-        self._write(syslog.LOG_ERR, text, audit.MESSAGE_UNAVAILABLE, fields)
+        event = audit.unavailable(peer, account, url, request, rule, reason)
+        self._write(replace(event, priority=syslog.LOG_ERR))
 
     def check(self) -> None:
         """Also raises OSError where log_file is not ours alone."""
         if self.log_file is not None:
             os.close(_open(self.log_file))
 
-    def _write(self, priority: int, text: str, message_id: str, fields: dict[str, Any]) -> None:
-        fields |= {"client": self.client} if self.client else {}
+    def _write(self, event: audit.Event) -> None:
+        if self.client:
+            event = replace(event, fields=event.fields | {"client": self.client})
         if self.log_file is not None:
-            _append(self.log_file, {"time": _now(), "message": text, **fields})
+            _append(self.log_file, {"time": _now(), "message": event.text, **event.fields})
         if "JOURNAL_STREAM" in os.environ:
-            journal.record(priority, text, message_id, fields)
+            event.to_journal()
             return
-        journal.send(priority, text, message_id, fields)
-        journal.log(priority, "%s", text)
+        journal.send(event.priority, event.text, event.message_id, event.fields)
+        journal.log(event.priority, "%s", event.text)
 
 
 def _append(path: Path, entry: dict[str, object]) -> None:

@@ -5,7 +5,6 @@ import asyncio
 import os
 import signal
 import socket
-import struct
 from functools import partial
 from pathlib import Path
 
@@ -61,7 +60,7 @@ class _Server:
             except OSError as error:
                 journal.warning("Cannot take a connection: %s", error.strerror)
                 return
-            peer = Call(*struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
+            peer = Call.on(connection)
             if peer.uid not in (0, os.geteuid()):
                 journal.warning("Refused a connection of user %s: only our own user and root may connect", peer.uid)
                 connection.close()

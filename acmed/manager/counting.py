@@ -41,6 +41,6 @@ def without_replaces(catalogue: Catalogue, name: str, account: Account, identifi
 
 def _is_of(catalogue: Catalogue, status: Status, account: Account) -> bool:
     """Whether the account's CA has issued what is installed."""
-    issued, issuer = status.state.issued, catalogue.configuration.accounts.get(status.account)
-    known = issued.directory if issued and issued.fingerprint == status.fingerprint else ""
+    issuer = catalogue.configuration.accounts.get(status.account)
+    known = status.issued.directory if status.issued else ""
     return account.directory == (known or (issuer.directory if issuer else ""))

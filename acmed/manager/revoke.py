@@ -108,9 +108,9 @@ def _of_its_ca(status: Status, tools: Tools) -> str:
     """The account whose table says how the CA that issued it is reached: the one that got it or, where that is gone or
     at another CA now, another one. Raises Failure.
     """
-    accounts, issued = tools.catalogue.configuration.accounts, status.state.issued
+    accounts = tools.catalogue.configuration.accounts
     account = status.account or (status.configured.account if status.configured else "")
-    directory = issued.directory if issued and issued.fingerprint == status.fingerprint else ""
+    directory = status.issued.directory if status.issued else ""
     if not directory or (account in accounts and accounts[account].directory == directory):
         return account
     others = [name for name in sorted(accounts) if accounts[name].directory == directory]

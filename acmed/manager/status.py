@@ -84,6 +84,12 @@ class Status:
         return issued.account if issued.fingerprint == self.fingerprint else ""
 
     @property
+    def issued(self) -> Issuance | None:
+        """As what that which is installed was ordered; None where that is not known."""
+        issued = self.state.issued
+        return issued if issued and issued.fingerprint == self.fingerprint else None
+
+    @property
     def fingerprint(self) -> str:
         return self.installed.fingerprint if self.installed else ""
 
@@ -196,7 +202,7 @@ class Status:
         return self.configured.renew_before if self.configured else None
 
     def _differences(self) -> Iterator[str]:
-        configured, installed, issued = self.configured, self.installed, self.state.issued
+        configured, installed, issued = self.configured, self.installed, self.issued
         if not configured or not installed:
             return
         if set(self.identifiers) != set(installed.identifiers):
@@ -205,7 +211,7 @@ class Status:
             yield "account"
         if self._has_other_key:
             yield "key-file"
-        if not issued or issued.fingerprint != installed.fingerprint:
+        if not issued:
             return
         wanted = issuance(
             configured, installed.fingerprint, issued.account, self.directory, self.key_stamp, self.state.csr
@@ -231,8 +237,7 @@ class Status:
         """
         if not self.configured or not self.configured.key_file or not self.installed:
             return False
-        issued = self.state.issued
-        known = issued.key_stamp if issued and issued.fingerprint == self.fingerprint else ""
+        known = self.issued.key_stamp if self.issued else ""
         is_other_file = bool(known and self.key_stamp) and known != self.key_stamp
         return is_other_file or self.state.other_key == self.fingerprint
 

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -82,45 +83,53 @@ def exception(message: str, problem: BaseException) -> None:
 def log(priority: int, message: str, *arguments: object, message_id: str | None = None, **values: Any) -> None:
     """One line. values become fields; message_id is a MESSAGE_ID of the catalog (units/acmed.catalog)."""
     if priority <= _max_level:
-        record(priority, message % arguments if arguments else message, message_id, values)
+        Entry(priority, message % arguments if arguments else message, message_id, values).record()
 
 
-def record(priority: int, message: str, message_id: str | None, values: dict[str, Any]) -> None:
-    """One line as log() has it, whatever the level."""
-    text = printable(message)
-    if "JOURNAL_STREAM" not in os.environ:
+@dataclass(frozen=True)
+class Entry:
+    """One line as log() has it, whatever the level. priority: of syslog(3). fields: as those of fields()."""
+
+    priority: int
+    text: str
+    message_id: str | None
+    fields: dict[str, Any]
+
+    def record(self) -> None:
+        text = printable(self.text)
+        if "JOURNAL_STREAM" not in os.environ:
+            try:
+                print(f"{_identifier}: {text}", file=sys.stderr)
+            except OSError:  # whoever watched has gone, or closed the terminal: that must not end the program
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+            return
+        if not self.send():
+            print(f"<{self.priority}>{text}", file=sys.stderr, flush=True)  # sd-daemon(3)
+
+    def send(self) -> bool:
+        """Straight to the journal. False where there is no way there: in a unit without AF_UNIX, or an installation
+        without systemd-python.
+        """
+        values = (_context.get() or {}) | self.fields
+        named = {f"ACME_{name.upper()}": printable(str(value)) for name, value in values.items()}
+        if self.message_id:
+            named["MESSAGE_ID"] = self.message_id
         try:
-            print(f"{_identifier}: {text}", file=sys.stderr)
-        except OSError:  # whoever watched has gone, or closed the terminal: that must not end the program
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-        return
-    if not send(priority, text, message_id, values):
-        print(f"<{priority}>{text}", file=sys.stderr, flush=True)  # sd-daemon(3)
+            from systemd import journal  # noqa: PLC0415 - not needed by programs that run in a terminal
 
-
-def send(priority: int, text: str, message_id: str | None, values: dict[str, Any]) -> bool:
-    """One entry straight to the journal. False where there is no way there: in a unit without AF_UNIX, or an
-    installation without systemd-python.
-    """
-    named = {f"ACME_{name.upper()}": printable(str(value)) for name, value in ((_context.get() or {}) | values).items()}
-    if message_id:
-        named["MESSAGE_ID"] = message_id
-    try:
-        from systemd import journal  # noqa: PLC0415 - not needed by programs that run in a terminal
-
-        code = _caller()
-        journal.send(
-            printable(text),
-            CODE_FILE=code.f_code.co_filename,
-            CODE_LINE=code.f_lineno,
-            CODE_FUNC=code.f_code.co_qualname,
-            PRIORITY=str(priority),
-            SYSLOG_IDENTIFIER=_identifier,
-            **named,
-        )
-    except (OSError, ImportError):
-        return False
-    return True
+            code = _caller()
+            journal.send(
+                printable(self.text),
+                CODE_FILE=code.f_code.co_filename,
+                CODE_LINE=code.f_lineno,
+                CODE_FUNC=code.f_code.co_qualname,
+                PRIORITY=str(self.priority),
+                SYSLOG_IDENTIFIER=_identifier,
+                **named,
+            )
+        except (OSError, ImportError):
+            return False
+        return True
 
 
 def _caller() -> FrameType:

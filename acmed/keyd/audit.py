@@ -2,10 +2,9 @@
 """Each signature, and each that was not given, as an entry of the journal, whatever the level of logging."""
 
 import syslog
-from dataclasses import dataclass
 from typing import Any
 
-from acmed import journal
+from acmed.journal import Entry, printable
 from acmed.keyd.request import AccountRead, Finalize, KeyChange, NewAuthorization, NewOrder, Request, Revocation
 from acmed.varlink import Call
 
@@ -22,36 +21,23 @@ _MAX_REFUSED = 500
 Audited = Request | AccountRead
 
 
-@dataclass(frozen=True)
-class Event:
-    """What is to be put on record. priority: of syslog(3)."""
-
-    priority: int
-    text: str
-    message_id: str
-    fields: dict[str, Any]
-
-    def to_journal(self) -> None:
-        journal.record(self.priority, self.text, self.message_id, self.fields)
-
-
-def signed(peer: Call, account: str, url: str, request: Audited, rule: str) -> Event:
+def signed(peer: Call, account: str, url: str, request: Audited, rule: str) -> Entry:
     text = f"Signed {request.operation} for account {account} by {rule}"
-    return Event(syslog.LOG_INFO, text, MESSAGE_SIGNED, details(peer, account, url, request) | {"rule": rule})
+    return Entry(syslog.LOG_INFO, text, MESSAGE_SIGNED, details(peer, account, url, request) | {"rule": rule})
 
 
-def refused(peer: Call, account: str, url: str, request: Audited | None, rule: str) -> Event:
+def refused(peer: Call, account: str, url: str, request: Audited | None, rule: str) -> Entry:
     """request is None where it was not understood."""
     text = f"Refused to sign {request.operation if request else 'a request'} for account {account}: {brief(rule)}"
     fields = details_of_refusal(peer, account, url, request) | {"rule": brief(rule)}
-    return Event(syslog.LOG_WARNING, text, MESSAGE_REFUSED, fields)
+    return Entry(syslog.LOG_WARNING, text, MESSAGE_REFUSED, fields)
 
 
-def unavailable(peer: Call, account: str, url: str, request: Audited, rule: str, reason: str) -> Event:
+def unavailable(peer: Call, account: str, url: str, request: Audited, rule: str, reason: str) -> Entry:
     """It was allowed by the rule, and there is no signature: the key could not be used."""
     text = f"Could not sign {request.operation} for account {account}: {reason}"
     fields = details(peer, account, url, request) | {"rule": rule, "reason": reason}
-    return Event(syslog.LOG_WARNING, text, MESSAGE_UNAVAILABLE, fields)
+    return Entry(syslog.LOG_WARNING, text, MESSAGE_UNAVAILABLE, fields)
 
 
 def details(peer: Call, account: str, url: str, request: Audited | None) -> dict[str, Any]:
@@ -81,5 +67,5 @@ def details_of_refusal(peer: Call, account: str, url: str, request: Audited | No
 
 def brief(text: str) -> str:
     """As much of it as is kept of a refusal, in ASCII."""
-    shown = journal.printable(text[: _MAX_REFUSED + 1]).encode("ascii", "backslashreplace").decode()
+    shown = printable(text[: _MAX_REFUSED + 1]).encode("ascii", "backslashreplace").decode()
     return shown if len(shown) <= _MAX_REFUSED else f"{shown[:_MAX_REFUSED]}..."

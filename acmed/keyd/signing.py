@@ -138,11 +138,11 @@ def _recorded(asked: _Asked, request: Request, rule: str) -> Iterator[None]:
         yield
     except VarlinkError as error:
         reason = str(error.parameters.get("reason", error))
-        audit.unavailable(asked.peer, asked.account.name, asked.url, request, rule, reason).to_journal()
+        audit.unavailable(asked.peer, asked.account.name, asked.url, request, rule, reason).record()
         raise
-    audit.signed(asked.peer, asked.account.name, asked.url, request, rule).to_journal()
+    audit.signed(asked.peer, asked.account.name, asked.url, request, rule).record()
 
 
 def _refusal(asked: _Asked, request: Request | None, rule: str) -> VarlinkError:
-    audit.refused(asked.peer, asked.account.name, asked.url, request, rule).to_journal()
+    audit.refused(asked.peer, asked.account.name, asked.url, request, rule).record()
     return VarlinkError("org.acmed.Key.NotPermitted", account=asked.account.name, rule=rule)

@@ -33,29 +33,29 @@ class Record:
 
     def refused(self, peer: Call, account: str, url: str, request: FarRequest | None, rule: str) -> None:
         """request is None where it was not understood."""
-        event = audit.refused(peer, account, url, request, rule)
-        self._write(replace(event, message_id=audit.MESSAGE_FAR_REFUSED))
+        entry = audit.refused(peer, account, url, request, rule)
+        self._write(replace(entry, message_id=audit.MESSAGE_FAR_REFUSED))
 
     def unavailable(self, peer: Call, account: str, url: str, request: FarRequest, rule: str, reason: str) -> None:
         """It was allowed by the rule, and there is no signature: the key could not be used."""
-        event = audit.unavailable(peer, account, url, request, rule, reason)
-        self._write(replace(event, priority=syslog.LOG_ERR))
+        entry = audit.unavailable(peer, account, url, request, rule, reason)
+        self._write(replace(entry, priority=syslog.LOG_ERR))
 
     def check(self) -> None:
         """Also raises OSError where log_file is not ours alone."""
         if self.log_file is not None:
             os.close(_open(self.log_file))
 
-    def _write(self, event: audit.Event) -> None:
+    def _write(self, entry: journal.Entry) -> None:
         if self.client:
-            event = replace(event, fields=event.fields | {"client": self.client})
+            entry = replace(entry, fields=entry.fields | {"client": self.client})
         if self.log_file is not None:
-            _append(self.log_file, {"time": _now(), "message": event.text, **event.fields})
+            _append(self.log_file, {"time": _now(), "message": entry.text, **entry.fields})
         if "JOURNAL_STREAM" in os.environ:
-            event.to_journal()
+            entry.record()
             return
-        journal.send(event.priority, event.text, event.message_id, event.fields)
-        journal.log(event.priority, "%s", event.text)
+        entry.send()
+        journal.log(entry.priority, "%s", entry.text)
 
 
 def _append(path: Path, entry: dict[str, object]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import systemd.journal
 
 from acmed import journal
 from acmed.config.keysource import KeySource, Kind
@@ -19,12 +20,11 @@ def entries(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What journald would get: there is none here."""
     found: list[dict[str, Any]] = []
 
-    def send(priority: int, text: str, message_id: str, values: dict[str, Any]) -> bool:
-        found.append({"priority": priority, "text": text, "id": message_id, **values})
-        return True
+    def send(text: str, **fields: Any) -> None:
+        found.append({"MESSAGE": text, **fields})
 
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
-    monkeypatch.setattr(journal, "send", send)
+    monkeypatch.setattr(systemd.journal, "send", send)
     return found
 
 
@@ -39,9 +39,16 @@ def test_whatever_the_level(
     keyd.sign({"identifiers": NAMES})
     keyd.refusal({"identifiers": NAMES[:1]})
     signed, refused = entries
-    assert (signed["id"], signed["rule"]) == (audit.MESSAGE_SIGNED, "permit:order:www")
-    assert signed["identifiers"] == "example.com www.example.com"
-    assert (refused["id"], refused["identifiers"]) == (audit.MESSAGE_REFUSED, NAMES[0]["value"])
+    assert (signed["MESSAGE_ID"], signed["ACME_RULE"]) == (audit.MESSAGE_SIGNED, "permit:order:www")
+    assert signed["ACME_IDENTIFIERS"] == "example.com www.example.com"
+    assert (refused["MESSAGE_ID"], refused["ACME_IDENTIFIERS"]) == (audit.MESSAGE_REFUSED, NAMES[0]["value"])
+
+
+def test_who_said_it(keyd: Keyd, entries: list[dict[str, Any]]) -> None:
+    """Not what passed it on."""
+    keyd.refusal({"identifiers": NAMES})
+    (refused,) = entries
+    assert (Path(refused["CODE_FILE"]).name, refused["CODE_FUNC"]) == ("signing.py", "_refusal")
 
 
 def test_a_key_that_cannot_be_used_is_no_refusal(tmp_path: Path, entries: list[dict[str, Any]]) -> None:
@@ -51,9 +58,9 @@ def test_a_key_that_cannot_be_used_is_no_refusal(tmp_path: Path, entries: list[d
     entries.clear()
     reason = unavailable(lambda: keyd.sign({"identifiers": NAMES}))
     (entry,) = entries
-    assert (entry["id"], entry["rule"]) == (audit.MESSAGE_UNAVAILABLE, "permit:order:www")
-    assert entry["reason"] == reason
-    assert entry["text"] == f"Could not sign newOrder for account default: {reason}"
+    assert (entry["MESSAGE_ID"], entry["ACME_RULE"]) == (audit.MESSAGE_UNAVAILABLE, "permit:order:www")
+    assert entry["ACME_REASON"] == reason
+    assert entry["MESSAGE"] == f"Could not sign newOrder for account default: {reason}"
 
 
 def test_no_more_of_a_refusal_than_is_of_use(keyd: Keyd, entries: list[dict[str, Any]]) -> None:
@@ -63,15 +70,15 @@ def test_no_more_of_a_refusal_than_is_of_use(keyd: Keyd, entries: list[dict[str,
     keyd.refusal({"identifiers": NAMES}, url=f"{CA}/{'x' * 50_000}")
     keyd.refusal({"identifiers": NAMES}, url=f"https://{'y' * 50_000}")
     assert [len(str(entry)) < 3000 for entry in entries] == [True] * 3
-    assert entries[0]["identifiers"].startswith(r"\U0001f600")
-    assert entries[0]["identifiers"].endswith("...")
+    assert entries[0]["ACME_IDENTIFIERS"].startswith(r"\U0001f600")
+    assert entries[0]["ACME_IDENTIFIERS"].endswith("...")
 
 
 def test_of_what_was_signed_there_is_all(keyd: Keyd, entries: list[dict[str, Any]]) -> None:
     names = [{"type": "dns", "value": f"{'x' * 60}.{number}.example.com"} for number in range(100)]
     keyd.permit(keyd.permits.permit_order, "www", names, "1" * 64, None, None, None)
     keyd.sign({"identifiers": names})
-    assert len(entries[-1]["identifiers"].split()) == 100
+    assert len(entries[-1]["ACME_IDENTIFIERS"].split()) == 100
 
 
 def test_the_catalog_has_them() -> None:

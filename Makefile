@@ -10,13 +10,15 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 CODE := $(wildcard acmed bench tests)
 FAST := $(wildcard tests/unit tests/units tests/bus)
+MEMORY := $(shell awk '$$2 == "/dev/shm" { at = $$4 ~ /noexec/ ? "" : $$2 } END { print at }' /proc/mounts)
 
 .PHONY: check lint test deb demo demo-shell bench roots clean setup
 
-# What Python compiled is kept, but not in the tree. Some tests wait, so there is one process more than processors.
+# What Python compiled is kept, but not in the tree. Files of tests are in memory where programs can be run from there,
+# which a container's /dev/shm may forbid. Some tests wait, so there is one process more than processors.
 check: lint
-	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CACHE)/pycache \
-	  $(PYTHON) -m pytest --numprocesses=$$(($$(nproc) + 1)) $(FAST)
+	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CACHE)/pycache TMPDIR=$(or $(TMPDIR),$(MEMORY),/tmp) \
+	  $(PYTHON) -m pytest --override-ini=tmp_path_retention_policy=failed --numprocesses=$$(($$(nproc) + 1)) $(FAST)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check --no-cache $(CODE)

@@ -5,13 +5,14 @@ import json
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from acmed import base64url, privatejwk
 from acmed.privatejwk import Private, UnusableJwk
+from tests.unit.rsakeys import rsa_key
 
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key(2048)
 KEYS: dict[str, Private] = {
     "rsa": RSA,
     "p256": ec.generate_private_key(ec.SECP256R1()),
@@ -83,7 +84,7 @@ def test_what_is_no_key_is_refused_without_a_word_of_it(text: str) -> None:
     assert refused.value.__cause__ is None
 
 
-@pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP256K1())])
+@pytest.mark.parametrize("key", [rsa_key(1024), ec.generate_private_key(ec.SECP256K1())])
 def test_keys_of_other_kinds_are_not_written(key: Private) -> None:
     with pytest.raises(UnusableJwk):
         privatejwk.encode(key)

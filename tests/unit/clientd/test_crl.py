@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmed.clientd.standing.crl import judge
 from acmed.clientd.standing.result import NoAnswer, Standing, Word
 from tests.unit.clientd.revoking import DAY, HOUR, NOW, Authority, Extensions, authority, new_key, usage
+from tests.unit.rsakeys import rsa_key
 
 URL = "http://crl.example/7.crl"
 CA = authority()
@@ -53,7 +53,7 @@ def test_revoked(reason: x509.ReasonFlags | None, number: int | None) -> None:
 
 
 def test_crl_signed_with_rsa() -> None:
-    key = rsa.generate_private_key(65537, 2048)
+    key = rsa_key(2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "A CA")])
     begin, end = (moment.replace(tzinfo=None) for moment in (NOW - DAY, NOW + DAY))
     ca = (

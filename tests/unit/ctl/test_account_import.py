@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from acmed import privatejwk
@@ -23,9 +23,10 @@ from acmed.ctl import accountkey, otherclients
 from acmed.ctl.exits import CommandError, Exit
 from acmed.ctl.otherclients import Found
 from tests.unit.ctl.scripted import CHECKOUT, Service, World, play
+from tests.unit.rsakeys import rsa_key
 
 KEY = ec.generate_private_key(ec.SECP256R1())
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key(2048)
 JWK = privatejwk.encode(KEY)
 LE = "https://acme-v02.api.letsencrypt.org/directory"
 URI = "https://acme-v02.api.letsencrypt.org/acme/acct/1"
@@ -107,6 +108,14 @@ def test_lets_encrypt_is_known_by_the_accounts_url(tmp_path: Path) -> None:
         acme_sh(tmp_path / "3", "acme-staging-v02.api.letsencrypt.org/directory", f"{staging}/acme/acct/1"),
     ):
         assert otherclients.find(home).directory == f"{staging}/directory"
+
+
+def test_a_key_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    done = subprocess.run(
+        [sys.executable, "-m", "acmed.ctl", "account", "import", path], cwd=CHECKOUT, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr.decode()) == (Exit.FAILED, f"acmectl: {path}: No such file or directory\n")
 
 
 def test_files_that_say_nothing(tmp_path: Path) -> None:
@@ -197,7 +206,7 @@ GPG = "-----BEGIN PGP MESSAGE-----\n\nhQEMA\n-----END PGP MESSAGE-----\n"
         (PKCS8.replace(b"MIG", b"AAA"), "cannot be read", ""),
         ("{}", "neither an RSA", ""),
         (
-            rsa.generate_private_key(65537, 1024).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            rsa_key(1024).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
             "2048 to 4096 bits, not 1024",
             "",
         ),

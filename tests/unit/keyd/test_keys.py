@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
@@ -16,6 +16,7 @@ from acmed import base64url
 from acmed.keyd import credentials, jws
 from acmed.keyd.keys import UnusableKey, parse
 from tests.unit.keyd.rig import Keyd, header, new_key, pem, verify
+from tests.unit.rsakeys import rsa_key
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from tests.unit.keyd.rig import Keyd, header, new_key, pem, verify
         (ec.generate_private_key(ec.SECP256R1()), "ES256", {"crv", "kty", "x", "y"}),
         (ec.generate_private_key(ec.SECP384R1()), "ES384", {"crv", "kty", "x", "y"}),
         (ec.generate_private_key(ec.SECP521R1()), "ES512", {"crv", "kty", "x", "y"}),
-        (rsa.generate_private_key(65537, 2048), "RS256", {"e", "kty", "n"}),
+        (rsa_key(2048), "RS256", {"e", "kty", "n"}),
         (Ed25519PrivateKey.generate(), "EdDSA", {"crv", "kty", "x"}),
     ],
 )
@@ -39,7 +40,7 @@ def test_signatures_verify(tmp_path: Path, private: Any, algorithm: str, members
 
 
 def test_a_key_can_follow_one_of_another_kind(tmp_path: Path) -> None:
-    keyd = Keyd(tmp_path, key=parse(pem(rsa.generate_private_key(65537, 2048))))
+    keyd = Keyd(tmp_path, key=parse(pem(rsa_key(2048))))
     keyd.next_key = parse(pem(Ed25519PrivateKey.generate()))
     keyd.restart()
     keyd.permit(keyd.permits.permit_key_change)
@@ -62,10 +63,10 @@ def encrypted() -> bytes:
         b"no key",
         b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
         encrypted(),
-        pem(rsa.generate_private_key(65537, 1024)),
+        pem(rsa_key(1024)),
         pem(ec.generate_private_key(ec.SECP256K1())),
         pem(ed448.Ed448PrivateKey.generate()),
-        pem(dsa.generate_private_key(2048)),
+        pem(dsa.generate_private_key(1024)),
         b"\xff\xfe",
     ],
 )

@@ -27,7 +27,7 @@ URI = "https://ca.example/acct/1"
 
 
 class AccountRig(Rig):
-    """restarts counts those of acme-keyd. The host's key for credentials is a file of the test's own."""
+    """restarts counts those of acme-keyd. The host's key for credentials is conftest's."""
 
     def __init__(self, directory: Path, patch: pytest.MonkeyPatch) -> None:
         super().__init__(directory)
@@ -41,7 +41,6 @@ class AccountRig(Rig):
             path.mkdir()
         self.priv = Priv(self.places)
         self.restarts = 0
-        patch.setenv("SYSTEMD_CREDENTIAL_SECRET", str(directory / "secret"))
         starter.install(patch, directory)
         patch.setattr(Accounts, "_restart_keyd", self._restart)
 

@@ -2,6 +2,7 @@
 """One rig for each test."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,18 @@ def umask() -> Iterator[None]:
     before = os.umask(0o077)  # as the unit has it
     yield
     os.umask(before)
+
+
+@pytest.fixture(scope="session")
+def host_key() -> Iterator[Path]:
+    """systemd-creds makes it when it is first wanted; it refuses to in a file system that is lost, as /tmp may be."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="acmed-test-") as directory:
+        yield Path(directory) / "secret"
+
+
+@pytest.fixture(autouse=True)
+def own_host_key(host_key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYSTEMD_CREDENTIAL_SECRET", str(host_key))
 
 
 @pytest.fixture

@@ -6,18 +6,19 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from acmed import privatejwk
 from tests.unit.privd.accountrig import CONTACT, URI, AccountRig
 from tests.unit.privd.rig import DIRECTORY
+from tests.unit.rsakeys import rsa_key
 
 pytestmark = pytest.mark.skipif(not shutil.which("systemd-creds"), reason="no systemd-creds here")
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 JWK = privatejwk.encode(KEY)
 SECRET = json.loads(JWK)["d"]
-OTHER = privatejwk.encode(rsa.generate_private_key(65537, 2048))
+OTHER = privatejwk.encode(rsa_key(2048))
 
 
 @pytest.fixture

@@ -66,9 +66,10 @@ ALGORITHMS = {
 @pytest.mark.parametrize("key_type", AccountKeyType)
 def test_acme_keyd_signs_with_each_type_of_key(rig: AccountRig, key_type: AccountKeyType) -> None:
     rig.add(key_type=key_type.value)
-    assert rig.credentials().keys["main"].algorithm == ALGORITHMS[key_type]
+    key = rig.credentials().keys["main"]
+    assert key.algorithm == ALGORITHMS[key_type]
     if key_type.startswith("rsa"):
-        modulus = base64url.decode((rig.credentials().keys["main"].jwk or {})["n"])
+        modulus = base64url.decode((key.jwk or {})["n"])
         assert f"rsa-{len(modulus) * 8}" == key_type
 
 
@@ -270,6 +271,18 @@ def test_a_binding_is_for_its_directory(rig: AccountRig) -> None:
     assert "eab-key-id" not in table(rig, "fresh")
     error = rig.refused("seal_binding", "fresh", **BINDING)
     assert "is there already, for https://another.example/dir" in str(error.parameters["message"])
+
+
+def test_a_slip_in_the_directory_of_an_account_has_a_way_out(rig: AccountRig) -> None:
+    wish: dict[str, Any] = {"contact": [], "key_type": "ecdsa-p256", "ca_pem": None}
+    rig.add("slip", directory="https://typo.example/dir")
+    path = rig.places.account_file("slip")
+    refused = rig.refused("new_account", "slip", directory=DIRECTORY, **wish)
+    assert f"remove {path}: the account is not registered there" in str(refused.parameters["message"])
+    path.unlink()
+    rig.register("slip")
+    refused = rig.refused("new_account", "slip", directory="https://typo.example/dir", **wish)
+    assert str(refused.parameters["message"]).endswith("take another name")
 
 
 @pytest.mark.parametrize(

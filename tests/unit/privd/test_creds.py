@@ -15,7 +15,6 @@ SECRET = b"a secret"
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SYSTEMD_CREDENTIAL_SECRET", str(tmp_path / "secret"))
     starter.install(monkeypatch, tmp_path)
     return tmp_path
 

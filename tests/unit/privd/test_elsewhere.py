@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from acmed.names import Identifier
 from acmed.privd import sets
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import ROOT, Rig, issue
+from tests.unit.rsakeys import rsa_key
 from tests.unit.verify.issuing import request
 
 NAME = "foreign"
@@ -109,7 +110,7 @@ def test_no_csr_was_given_yet(rig: Rig) -> None:
         (b"", "has 0 bytes"),
         (b"\x30" * (64 * 1024 + 1), "allowed are 1 to 65536"),
         (b"nonsense", "the CSR for foreign cannot be read"),
-        (request(rsa.generate_private_key(65537, 1024), WWW), "RSA key of 1024 bits"),
+        (request(rsa_key(1024), WWW), "RSA key of 1024 bits"),
         (request(KEY, names=[x509.RFC822Name("a@example.com")]), "of another type"),
         (request(KEY, common_name="Example Ltd"), "'Example Ltd'"),
     ],

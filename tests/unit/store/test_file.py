@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from acmed.keyd.keys import parse
 from acmed.store.service import StoreService
 from tests.unit.keyd.rig import pem
+from tests.unit.rsakeys import rsa_key
 from tests.unit.store.storerig import SECRET, Somebody, Store, encrypted
 
 WAITS = "waits for its passphrase: answer with systemd-tty-ask-password-agent"
@@ -41,7 +42,7 @@ def test_an_encrypted_key(store: Store, form: PrivateFormat) -> None:
 
 @pytest.mark.parametrize(
     "private",
-    [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048), Ed25519PrivateKey.generate()],
+    [ec.generate_private_key(ec.SECP384R1()), rsa_key(2048), Ed25519PrivateKey.generate()],
 )
 def test_kinds_of_keys(store: Store, private: object) -> None:
     key = parse(pem(private))
@@ -60,7 +61,7 @@ def test_kinds_of_keys(store: Store, private: object) -> None:
     [
         (b"", 0o600, "it is empty"),
         (b"-----BEGIN", 0o600, "it is not an unencrypted private key in PEM"),
-        (pem(rsa.generate_private_key(65537, 1024)), 0o600, "an RSA key has 2048 to 4096 bits, not 1024"),
+        (pem(rsa_key(1024)), 0o600, "an RSA key has 2048 to 4096 bits, not 1024"),
         (b"x" * 70000, 0o600, "it is larger than 64 KiB"),
         (b"x", 0o640, "others may read or write it: chmod 600 "),
         (b"x", 0o604, "others may read or write it: chmod 600 "),

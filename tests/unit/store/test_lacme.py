@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from acmed import base64url
@@ -15,13 +15,14 @@ from acmed.keyd.keys import Key, parse
 from acmed.store import far
 from acmed.store.opened import Unavailable
 from tests.unit.keyd.rig import new_key, pem
+from tests.unit.rsakeys import rsa_key
 from tests.unit.store.farrig import INPUT, URI, far_end, greeting, opened, refusal, says, signed
 
 KEY = new_key()
 OTHER = new_key()
 THUMBPRINTS = KEY.thumbprint.encode(), OTHER.thumbprint.encode()
 KINDS = {
-    "RS256": rsa.generate_private_key(65537, 2048),
+    "RS256": rsa_key(2048),
     "ES256": ec.generate_private_key(ec.SECP256R1()),
     "ES384": ec.generate_private_key(ec.SECP384R1()),
     "ES512": ec.generate_private_key(ec.SECP521R1()),

@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmed.names import Identifier
 from acmed.verify.anchors import Untrusted
 from acmed.verify.chain import Verified, verify_chain
 from acmed.verify.links import InvalidChain
+from tests.unit.rsakeys import rsa_key
 from tests.unit.verify.issuing import NOW, Ca, alternative_names, chain, spki
 
 WWW = Identifier("dns", "www.example.com")
@@ -86,7 +87,7 @@ def test_chain_with_a_cross_signature() -> None:
 
 
 def test_rsa_anchor() -> None:
-    root = Ca.root(key=rsa.generate_private_key(65537, 2048))
+    root = Ca.root(key=rsa_key(2048))
     leaf = root.leaf(KEY.public_key(), alternative_names(WWW))
     verify((leaf,), der(root.certificate))
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -16,6 +16,7 @@ from acmed import pem
 from acmed.names import Identifier
 from acmed.verify.chain import MAX_CHAIN_BYTES, Verified, verify_chain
 from acmed.verify.links import InvalidChain
+from tests.unit.rsakeys import rsa_key
 from tests.unit.verify.issuing import NOW, Ca, PrivateKey, alternative_names, chain, spki
 
 WWW = Identifier("dns", "www.example.com")
@@ -61,7 +62,7 @@ def test_any_number_of_links_is_fine(count: int) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        rsa.generate_private_key(65537, 2048),
+        rsa_key(2048),
         ec.generate_private_key(ec.SECP384R1()),
         ed25519.Ed25519PrivateKey.generate(),
         ed448.Ed448PrivateKey.generate(),
@@ -271,7 +272,7 @@ def test_links_that_do_not_hold() -> None:
 
 
 def test_weak_signatures() -> None:
-    weak = Ca.root(key=rsa.generate_private_key(65537, 1024))
+    weak = Ca.root(key=rsa_key(1024))
     leaf = weak.leaf(KEY.public_key(), alternative_names(WWW))
     assert "RSA key of 1024 bits" in refused(chain(leaf, weak.certificate))
     short = INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW), algorithm=hashes.SHA224())

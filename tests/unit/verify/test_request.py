@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmed.names import Identifier
 from acmed.verify.request import MAX_REQUEST_BYTES, InvalidRequest, read_request
+from tests.unit.rsakeys import rsa_key
 from tests.unit.verify.issuing import PrivateKey, request, spki
 
 WWW = Identifier("dns", "www.example.com")
@@ -62,8 +63,8 @@ def test_must_staple() -> None:
     [
         (ec.generate_private_key(ec.SECP384R1()), "ecdsa-p384"),
         (ec.generate_private_key(ec.SECP521R1()), "ecdsa-p521"),
-        (rsa.generate_private_key(65537, 2048), "rsa-2048"),
-        (rsa.generate_private_key(65537, 2560), "rsa-2560"),
+        (rsa_key(2048), "rsa-2048"),
+        (rsa_key(2560), "rsa-2560"),
     ],
     ids=["p384", "p521", "rsa-2048", "rsa-2560"],
 )
@@ -74,7 +75,7 @@ def test_keys(key: PrivateKey, key_type: str) -> None:
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        (rsa.generate_private_key(65537, 1024), "RSA key of 1024 bits; allowed are 2048 to 4096"),
+        (rsa_key(1024), "RSA key of 1024 bits; allowed are 2048 to 4096"),
         (ec.generate_private_key(ec.SECP256K1()), "neither RSA nor ECDSA on P-256, P-384 or P-521"),
         (ec.generate_private_key(ec.SECP224R1()), "neither RSA nor ECDSA"),
         (ed25519.Ed25519PrivateKey.generate(), "neither RSA nor ECDSA"),

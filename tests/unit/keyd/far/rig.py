@@ -169,7 +169,7 @@ class Home:
 
     def popen(self, *words: str, stdio: int = subprocess.PIPE, **variables: str) -> "subprocess.Popen[bytes]":
         """Starts it, with pipes, or with one socket for standard input and output."""
-        base = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
+        base = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "PYTHONPYCACHEPREFIX")}
         places = {
             "HOME": str(self.path),
             "XDG_CONFIG_HOME": str(self.path / "config"),

@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,7 @@ def at_a_terminal(home: Home, *words: str, types: str) -> str:
     """
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs the tests in the background may have it ignored
         environment = {"HOME": str(home.path), "PYTHONPATH": str(CHECKOUT), "PATH": os.environ["PATH"]}
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(os.open(home.path / "output", os.O_WRONLY | os.O_CREAT), 1)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from acmed import base64url
@@ -18,6 +18,7 @@ from acmed.keyd.far import conversation
 from acmed.keyd.keys import Key, parse
 from tests.unit.keyd.far.rig import CA, URI, Client, Far, Home, check, connected, line, order
 from tests.unit.keyd.rig import pem
+from tests.unit.rsakeys import rsa_key
 
 Way = Callable[[Home], AbstractContextManager[Client]]
 
@@ -127,7 +128,7 @@ def test_a_refusal_ends_the_connection_without_an_answer(client: Client, home: H
 
 def test_keys_of_every_kind(tmp_path: Path) -> None:
     for private in (
-        rsa.generate_private_key(65537, 2048),
+        rsa_key(2048),
         ec.generate_private_key(ec.SECP384R1()),
         Ed25519PrivateKey.generate(),
     ):

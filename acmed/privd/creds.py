@@ -24,6 +24,11 @@ _TIMEOUT = 30  # seconds; a TPM is slow
 _GRACE = 2.0  # seconds for the rest of what a program has said that has ended
 _CHUNK = 64 * 1024
 
+# With a TPM, systemd-creds (before 258) binds to PCR 7, what is known of Secure Boot: the next list of revoked boot
+# loaders that fwupd brings would be the end of every key. Nothing that boots measures into PCR 23, which is for
+# applications; to name none at all is refused by Debian 12's systemd when it decrypts.
+_PCRS = "--tpm2-pcrs=23"
+
 _CAP_DAC_OVERRIDE = 1  # the TPM may be the user tss's
 
 # It looks for a TPM in /sys and /proc, and one that it may not use is none to it. PID 1 gives the same device to a unit
@@ -66,7 +71,7 @@ def run(verb: str, name: str, data: bytes) -> Outcome:
 
 async def _run(verb: str, name: str, data: bytes) -> Outcome:
     conversation, errors = _DIRECTORY / "creds.sock", _DIRECTORY / "creds-errors.sock"
-    argv = (_PROGRAM, verb, f"--name={name}", "-", "-")
+    argv = (_PROGRAM, verb, f"--name={name}", _PCRS, "-", "-")  # to decrypt, those are in the blob
     tool = Tool("creds", f"Credential {name} ({verb})", argv, conversation, errors, _TIMEOUT, _SANDBOX)
     with _listening(conversation) as for_data, _listening(errors) as for_words:
         heard = [asyncio.create_task(_heard(for_data, data)), asyncio.create_task(_heard(for_words, None))]

@@ -125,7 +125,7 @@ def test_systemd_creds_sees_the_devices_of_the_host_and_may_do_no_more(host: Mac
     }
     assert {name: found[name].split() for name in outside} == outside
     assert found["given"] == "the secret"
-    assert found["arguments"] == "encrypt --name=account_x - -"
+    assert found["arguments"] == "encrypt --name=account_x --tpm2-pcrs=23 - -"
     assert set(found["interfaces"].split()) == {"all", "default", "lo"}
     # CAP_DAC_OVERRIDE
     assert {found[name] for name in ("CapEff", "CapPrm", "CapBnd")} == {f"{2:016x}"}

@@ -22,18 +22,14 @@ NAME_SERVER_PACKAGES = "bind9 bind9-dnsutils knot knot-dnsutils".split()
 
 TRIXIE_PACKAGES = "dbus-broker firewalld ufw".split()
 
-# Where account keys may be: with ssh, gpg and a token, and at lacme's signer.
-KEY_PACKAGES = """
-    openssh-server openssh-client gnupg gpg-agent pinentry-tty softhsm2 opensc python3-pykcs11
-    lacme lacme-accountd libcrypt-openssl-rsa-perl liblwp-protocol-https-perl
-""".split()
+# Where account keys may be: with ssh, gpg and a token.
+KEY_PACKAGES = "openssh-server openssh-client gnupg gpg-agent pinentry-tty softhsm2 opensc python3-pykcs11".split()
 
-# The other ACME clients, with what they only recommend and cannot do without; acmebot comes from PyPI, by a hook.
-BENCH_PACKAGES = """
-    lacme lacme-accountd libcrypt-openssl-rsa-perl liblwp-protocol-https-perl
-    certbot lego uacme dehydrated
-    python3-venv
-""".split()
+# With what it only recommends and cannot do without.
+LACME_PACKAGES = "lacme lacme-accountd libcrypt-openssl-rsa-perl liblwp-protocol-https-perl".split()
+
+# The other ACME clients; acmebot comes from PyPI, by a hook.
+BENCH_PACKAGES = "certbot lego uacme dehydrated python3-venv".split()
 
 BUILD_PACKAGES = """
     build-essential debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools
@@ -86,9 +82,9 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         _machine("trixie", "trixie", [*TRIXIE_PACKAGES, *NAME_SERVER_PACKAGES], "stop-name-servers", "add-old-pebbles"),
-        _machine("bookworm", "bookworm", NAME_SERVER_PACKAGES, "stop-name-servers"),
-        _machine("keys", "trixie", KEY_PACKAGES, "stop-ssh"),
-        _machine("bench", "trixie", BENCH_PACKAGES, "add-acmebot"),
+        _machine("bookworm", "bookworm", [*NAME_SERVER_PACKAGES, *KEY_PACKAGES], "stop-name-servers", "stop-ssh"),
+        _machine("keys", "trixie", [*KEY_PACKAGES, *LACME_PACKAGES], "stop-ssh"),
+        _machine("bench", "trixie", [*LACME_PACKAGES, *BENCH_PACKAGES], "add-acmebot"),
         Recipe("build", "trixie", tuple(BUILD_PACKAGES), (("customize", "allow-documentation"),)),
     )
 }

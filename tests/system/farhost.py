@@ -129,7 +129,7 @@ def far_host(machine: Machine) -> Iterator[FarHost]:
 
 @dataclass(frozen=True)
 class Hosts:
-    """A machine with acmed, lacme and Pebble, and the other host."""
+    """A machine with acmed and Pebble, and the other host; on Debian 13 with lacme."""
 
     machine: Machine
     far: FarHost
@@ -173,8 +173,8 @@ class Hosts:
 
 
 @contextlib.contextmanager
-def hosts(debs: Sequence[Path]) -> Iterator[Hosts]:
-    with Machine("keys") as machine:
+def hosts(debs: Sequence[Path], release: str = "keys") -> Iterator[Hosts]:
+    with Machine(release) as machine:
         package.install_at_rest(machine, debs)
         with far_host(machine) as far, Pebble(machine) as pebble:
             yield Hosts(machine, far, pebble)

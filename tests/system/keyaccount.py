@@ -40,9 +40,9 @@ class KeyAccount:
         """What acmectl complains about."""
         return self.acmectl.error("account", "add", self.name, "--agree-tos", code=1)
 
-    def issues(self, name: str) -> None:
+    def issues(self, name: str, *options: str) -> None:
         """A certificate for a name."""
-        self.acmectl.run("order", name, "--account", self.name)
+        self.acmectl.run("order", name, "--account", self.name, *options)
         assert (
             f"DNS:{name}"
             in self.machine.run(

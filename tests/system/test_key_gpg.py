@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""An account key that is encrypted with gpg: to a key of acme-gpg's, or with a passphrase that is sealed or known to
-an agent.
+"""An account key that is encrypted with gpg: to a key of acme-gpg's, or with a passphrase that is sealed, known to an
+agent, or asked for by its pinentry; and acme-keyd in a terminal with such a key.
 """
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +10,29 @@ import pytest
 
 from tests.machine import Machine, Pebble, package
 from tests.system import typist
+from tests.system.farhost import policy
+from tests.system.gnupg import HOME, NEW_KEY, encrypted, end_agent, gpg, new_key, unasked
 from tests.system.keyaccount import KeyAccount
 from tests.system.once import once
+from tests.system.terminal import TYPIST, attended
 
-TYPIST = "/usr/lib/typist.py"
-HOME = "/var/lib/acme-gpg"
 SECRET = "open sesame"
-LOOPBACK = f"--batch --yes --pinentry-mode loopback --passphrase {shlex.quote(SECRET)}"
+
+# What the agents have here, and what it asks.
+PINENTRY = "pinentry-program /usr/bin/pinentry-tty\n"
+ASKS = "Passphrase: "
+
+JANE = "/home/jane"
+SOCKET = f"{JANE}/run/acme-keyd.sock"
+JANES_KEY = f"""
+umask 077
+cd
+mkdir run .gnupg
+echo '{PINENTRY.strip()}' >.gnupg/gpg-agent.conf
+gpg {unasked(SECRET)} --quick-generate-key jane future-default
+{NEW_KEY} | gpg --batch --trust-model always --encrypt --recipient jane >account.gpg
+gpgconf --kill all
+"""
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +40,6 @@ def keys(debs: list[Path]) -> Iterator[Machine]:
     with Machine("keys") as machine:
         package.install_at_rest(machine, debs)
         machine.put(Path(typist.__file__), TYPIST)
-        machine.run(["sh", "-euc", "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out /root/key.pem"])
         yield machine
 
 
@@ -44,30 +58,13 @@ def no_agent(keys: Machine) -> Iterator[None]:
     end_agent(keys)
 
 
-def gpg(machine: Machine, options: str) -> str:
-    """As root has it run by the user acme-gpg."""
-    return machine.run(["sh", "-euc", f"runuser -u acme-gpg -- gpg --homedir {HOME} {options}"]).stdout
-
-
-def end_agent(machine: Machine) -> None:
-    machine.run(["runuser", "-u", "acme-gpg", "--", "gpgconf", "--homedir", HOME, "--kill", "all"])
-
-
 def account(machine: Machine, pebble: Pebble, name: str, options: str) -> KeyAccount:
     """With the key encrypted by these options."""
-    path = f"/etc/acmed/{name}.gpg"
-    gpg(machine, f"--batch --yes --trust-model always {options} </root/key.pem >{path}")
-    end_agent(machine)
-    return KeyAccount(machine, pebble, name, f"gpg:{path}")
-
-
-def new_key(machine: Machine, name: str, passphrase: str) -> None:
-    options = f"--batch --pinentry-mode loopback --passphrase {shlex.quote(passphrase)}"
-    gpg(machine, f"{options} --quick-generate-key {name} future-default")
+    return KeyAccount(machine, pebble, name, f"gpg:{encrypted(machine, name, options)}")
 
 
 def agents(machine: Machine) -> str:
-    return machine.run(["pgrep", "--list-full", "gpg-agent"], check=False).stdout
+    return machine.run(["pgrep", "--list-full", "-u", "acme-gpg", "gpg-agent"], check=False).stdout
 
 
 def test_a_key_of_gpg(keys: Machine, ca: Pebble) -> None:
@@ -81,7 +78,7 @@ def test_a_key_of_gpg(keys: Machine, ca: Pebble) -> None:
 
 
 def test_a_sealed_passphrase(keys: Machine, ca: Pebble) -> None:
-    sealed = account(keys, ca, "sealed", f"{LOOPBACK} --symmetric")
+    sealed = account(keys, ca, "sealed", f"{unasked(SECRET)} --symmetric")
     assert "gpg ended with status 2: " in sealed.cannot_add()
     sealed.seal(f"{SECRET}\n")
     sealed.add()
@@ -129,15 +126,52 @@ def test_an_agent_that_has_seen_the_passphrase(keys: Machine, ca: Pebble) -> Non
     seen.issues("seen.gpg.example.com")
 
 
+def test_an_agent_that_asks_at_a_terminal(keys: Machine, ca: Pebble) -> None:
+    """That root has it in, as the manual says, when the unit needs the key."""
+    new_key(keys, "asks", SECRET)
+    asks = account(keys, ca, "asks", "--encrypt --recipient asks")
+    keys.write(f"{HOME}/gpg-agent.conf", PINENTRY)
+    agent = ["gpg-agent", "--homedir", HOME, "--daemon", "sleep", "infinity"]
+    try:
+        with attended(keys, SECRET, ASKS, None, {}, "runuser", "--pty", "-u", "acme-gpg", "--", *agent):
+            keys.wait_until("the agent", lambda: is_socket(keys, f"{HOME}/S.gpg-agent"))
+            asks.add()
+            asks.issues("asks.gpg.example.com")
+        keys.wait_until("the agent to end with the terminal", lambda: agents(keys) == "")
+        asks.issues("another.asks.gpg.example.com")
+    finally:
+        keys.run(["rm", f"{HOME}/gpg-agent.conf"])
+    keys.run(["systemctl", "stop", asks.unit])
+    assert "gpg: decryption failed: " in asks.cannot_order("third.asks.gpg.example.com")
+
+
+def test_acme_keyd_at_a_terminal(keys: Machine, ca: Pebble) -> None:
+    """Of a user, whose own agent asks there."""
+    keys.run(["useradd", "--create-home", "jane"])
+    home = {"HOME": JANE, "XDG_RUNTIME_DIR": f"{JANE}/run"}
+    keys.run(["sh", "-euc", JANES_KEY], user="jane", env=home)
+    operations = 'operations = ["order", "newAccount"]'
+    keys.write(f"{JANE}/.config/acmed/keyd.toml", policy("jane.gpg.example.com", more=operations))
+    jane = KeyAccount(keys, ca, "jane", f"unix:{SOCKET}")
+    command = ["acme-keyd", "--socket", "--key", f"gpg:{JANE}/account.gpg"]
+    with attended(keys, SECRET, ASKS, "jane", home, *command):
+        keys.wait_until("acme-keyd's socket", lambda: is_socket(keys, SOCKET))
+        jane.add()
+        jane.issues("jane.gpg.example.com")
+    keys.run(["gpgconf", "--kill", "all"], user="jane", env=home)
+
+
+def is_socket(machine: Machine, path: str) -> bool:
+    return machine.run(["test", "-S", path], check=False).returncode == 0
+
+
 def test_the_command(keys: Machine, ca: Pebble) -> None:
     """Its options have an effect: another home, which has a key, or has none."""
     path = f"{HOME}/other"
     keys.run(["runuser", "-u", "acme-gpg", "--", "mkdir", "-m", "700", path])
     gpg(keys, f"--homedir {path} --batch --passphrase '' --quick-generate-key other future-default")
-    encrypted = f"--homedir {path} --batch --trust-model always --encrypt --recipient other </root/key.pem"
-    gpg(keys, f"{encrypted} >/etc/acmed/other.gpg")
+    other = account(keys, ca, "other", f"--homedir {path} --encrypt --recipient other")
     keys.run(["runuser", "-u", "acme-gpg", "--", "gpgconf", "--homedir", path, "--kill", "all"])
-    other = KeyAccount(keys, ca, "other", "gpg:/etc/acmed/other.gpg")
     assert "gpg: decryption failed: No secret key" in other.cannot_add()
     other.configure(f'key-command = ["gpg", "--quiet", "--homedir", "{path}"]')
     other.add()

@@ -8,27 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.machine import Machine, Pebble, package
+from tests.system import softhsm
 from tests.system.acmectl import running
 from tests.system.keyaccount import KeyAccount
 from tests.system.once import once
+from tests.system.softhsm import GENERATE, INIT, KINDS, PIN, PINS, TOKENS, UNIT, seal
 from tests.system.standstill import frozen_ca
-
-MODULE = "/usr/lib/softhsm/libsofthsm2.so"
-TOKENS = "/var/lib/softhsm/tokens"
-PIN = "271828"
-PINS = "/etc/credstore.encrypted/acmed.pins"
-UNIT = "acme-store-pkcs11.service"
-KINDS = {"rsa": "--key-type rsa:2048 --id 01", "ec": "--key-type EC:prime256v1 --id 02"}
-
-# As acme-keyd(8) has it.
-DROP_IN = f"""
-[Service]
-SupplementaryGroups=softhsm
-ReadWritePaths={TOKENS}
-"""
-GIVE = f"chgrp -R softhsm {TOKENS}; chmod -R g+rwX {TOKENS}"
-INIT = f"softhsm2-util --init-token --free --label acme --pin {PIN} --so-pin 31415926"
-GENERATE = f"pkcs11-tool --module {MODULE} --token-label acme --login --pin {PIN} --keypairgen"
 
 USER = "jane"
 HOME = f"/home/{USER}"
@@ -47,10 +32,7 @@ def keys(debs: list[Path]) -> Iterator[Machine]:
     """A Debian 13 with acmed, and a token with a key of each kind, by which the unit may sign."""
     with Machine("keys") as machine:
         package.install_at_rest(machine, debs)
-        script = [INIT, *(f"{GENERATE} --label {kind} {options}" for kind, options in KINDS.items()), GIVE]
-        machine.run(["sh", "-euc", "\n".join(script)])
-        machine.write(f"/etc/systemd/system/{UNIT}.d/softhsm.conf", DROP_IN)
-        machine.run(["systemctl", "daemon-reload"])
+        softhsm.make(machine)
         yield machine
 
 
@@ -61,12 +43,7 @@ def ca(keys: Machine) -> Iterator[Pebble]:
 
 
 def account(machine: Machine, pebble: Pebble, kind: str, name: str) -> KeyAccount:
-    return KeyAccount(machine, pebble, name, f"pkcs11:token=acme;object={kind}?module-path={MODULE}")
-
-
-def seal(machine: Machine, name: str, pin: str) -> None:
-    machine.run(["systemd-creds", "encrypt", f"--name=pin_{name}", "-", f"{PINS}/{name}"], input=pin)
-    machine.run(["systemctl", "try-restart", UNIT])
+    return KeyAccount(machine, pebble, name, softhsm.source(kind))
 
 
 @contextlib.contextmanager

@@ -4,20 +4,17 @@ another host, which ssh -R brings here.
 """
 
 import contextlib
-import os
-import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.machine import Machine
 from tests.system.acmectl import Running, running
 from tests.system.farhost import KEYD, KNOWN_HOSTS, PORT, Hosts, User, hosts, policy
 from tests.system.once import once
 from tests.system.standstill import frozen_ca
+from tests.system.terminal import terminal
 from tests.system.timer import run_timer
 
 
@@ -25,23 +22,6 @@ from tests.system.timer import run_timer
 def both(debs: list[Path]) -> Iterator[Hosts]:
     with hosts(debs) as both:
         yield both
-
-
-@contextlib.contextmanager
-def terminal(machine: Machine, user: str, env: dict[str, str], *words: str) -> Iterator["subprocess.Popen[str]"]:
-    """A program of somebody's; it gets SIGHUP at the end, as it does when its terminal is closed."""
-    process = machine.popen(["sh", "-c", 'echo $$; exec "$@"', "sh", *words], user=user, env=env)
-    assert process.stdout
-    pid = process.stdout.readline().strip()
-    try:
-        yield process
-    finally:
-        machine.run(["kill", "-HUP", pid], check=False)
-        try:
-            process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 import errno
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from acmed import opath
 
 _TEMPORARY = ".acmed-new"
+_BEFORE = ".acmed-before"
 
 
 @dataclass(frozen=True)
@@ -122,16 +124,24 @@ def remove_tree(path: Path) -> None:
 
 @contextmanager
 def kept_on_error(path: Path) -> Iterator[None]:
-    """Puts a file back as it was, or removes it where there was none, when the block raises."""
+    """Puts a file back as it was, or removes it where there was none, when the block raises: also where the disk is
+    full, as the file itself is kept, by another name.
+    """
+    before = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_BEFORE}")
+    existed = True
     try:
-        before = path.read_bytes()
+        os.link(path, before, follow_symlinks=False)
     except FileNotFoundError:
-        before = None
+        existed = False
     try:
         yield
     except BaseException:
-        if before is None:
-            path.unlink(missing_ok=True)
+        if existed:
+            before.replace(path)
+            sync_directory(path.parent)
         else:
-            replace(path, before, PUBLIC)
+            path.unlink(missing_ok=True)
         raise
+    finally:
+        if existed:
+            before.unlink(missing_ok=True)  # rename(2) leaves it where the file is still the same

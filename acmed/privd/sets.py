@@ -6,7 +6,7 @@ Where the CSR came from elsewhere, there is no privkey.pem.
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from acmed import journal
@@ -197,10 +197,13 @@ def _read(places: Places, name: str, identifier: str) -> Set | None:
 
 
 def read(path: Path) -> Set | None:
-    """What a set.json says, None where there is none, or nothing in it that can be understood. Raises OSError."""
+    """What a set.json says, None where there is none, or nothing in it that can be understood. What a newer acmed has
+    put there besides is nothing to us: as not installed, all would be ordered anew. Raises OSError.
+    """
     try:
-        fields = json.loads(path.read_bytes())
-        return Set(**(fields | {"origin": Origin(fields.get("origin", Origin.GENERATED))}))
+        said = json.loads(path.read_bytes())
+        known = {field.name: said[field.name] for field in fields(Set) if field.name in said}
+        return Set(**(known | {"origin": Origin(said.get("origin", Origin.GENERATED))}))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, AttributeError) as error:

@@ -271,6 +271,16 @@ def test_what_a_set_remembers(rig: Rig) -> None:
     assert one.public_key == keys.encoded_public_key(key)
 
 
+def test_what_a_newer_acmed_has_installed_is_installed(rig: Rig) -> None:
+    rig.order()
+    (one,) = sets.kept(rig.places, NAME)
+    path = rig.places.sets(NAME) / one.id / "set.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"something": ["new"]}))
+    assert sets.current(rig.places, NAME) == one
+    rig.order(job=2)
+    assert len(sets.kept(rig.places, NAME)) == 2
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -10,6 +10,7 @@ from tests.machine import Machine
 from tests.machine.pebble import Pebble
 from tests.system.acmectl import Acmectl
 from tests.system.people import PLAIN, people
+from tests.system.privcall import ask as call_daemon
 
 NAME = "log.example.com"
 UNIT = "acme-keyd.service"
@@ -147,3 +148,25 @@ def test_what_a_user_writes_is_told_apart_and_pushes_nothing_out(acmectl: Acmect
 def test_who_may_not_read_the_journal(acmectl: Acmectl) -> None:
     said = Acmectl(acmectl.machine, PLAIN).error("account", "log", code=3)
     assert "systemd-journal" in said
+
+
+@pytest.fixture
+def sparing(machine: Machine) -> Iterator[None]:
+    """journald keeps few entries of a unit's in half a minute: as many are soon there as its own limit has."""
+    machine.write("/run/systemd/journald.conf.d/z-few.conf", "[Journal]\nRateLimitIntervalSec=30s\nRateLimitBurst=10\n")
+    machine.run(["systemctl", "restart", "systemd-journald.service"])
+    yield
+    machine.run(["rm", "-r", "/run/systemd/journald.conf.d"])
+    machine.run(["systemctl", "restart", "systemd-journald.service"])
+
+
+@pytest.mark.usefixtures("sparing")
+def test_who_has_much_signed_hides_nothing_behind_it(acmectl: Acmectl, account: str) -> None:
+    acmectl.machine.run(["systemctl", "stop", UNIT])
+    earlier = entries(acmectl, account, "--lines", "10000")
+    allowed = next(one["url"] for one in earlier if one["operation"] == "newOrder")
+    wanted = {"account": account, "url": allowed, "nonce": "bm8", "payload": ""}
+    for _ in range(4):
+        answers = call_daemon(acmectl.machine, "org.acmed.Key", "/run/acmed/key.sock", [("Sign", wanted)] * 100)
+        assert all("signature" in answer for answer in answers)
+    assert len(entries(acmectl, account, "--lines", "10000")) == len(earlier) + 400

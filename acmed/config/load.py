@@ -70,9 +70,13 @@ def _tables(etc: Path, usr: Path, problems: list[Problem]) -> Tables:
     for path in _files(usr / "services.d", problems):
         if document := _document(path, usr, problems):
             tables.add(document, ("service",), problems)
-    for path in [etc / "acmed.toml", *_files(etc / "acmed.toml.d", problems)]:
-        if document := _document(path, etc, problems):
-            tables.add(document, schema.TOP, problems)
+    known = len(problems)
+    documents = [
+        _document(path, etc, problems) for path in [etc / "acmed.toml", *_files(etc / "acmed.toml.d", problems)]
+    ]
+    tables.unread = len(problems) > known
+    for document in filter(None, documents):
+        tables.add(document, schema.TOP, problems)
     return tables
 
 

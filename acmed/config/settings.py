@@ -24,7 +24,11 @@ class Defaults:
 
 
 def firewall(tables: Tables, problems: list[Problem]) -> bool:
-    """Whether the firewall may be opened. Not where the key has a problem: perhaps "off" was meant."""
+    """Whether the firewall may be opened. Not where the key has a problem, or is in a file that cannot be read: perhaps
+    "off" was meant.
+    """
+    if tables.unread:
+        return False
     table = tables.plain.get("")
     if table is None:
         return True

@@ -9,7 +9,7 @@ from shlex import quote
 
 from acmed.config.load import Loaded
 from acmed.config.model import Certificate, Problem, Service
-from acmed.config.sandbox import HOMES, UNIT, unit_text, within
+from acmed.config.sandbox import HOMES, UNIT, is_shared, unit_text, within
 from acmed.config.table import Place
 from acmed.config.words import listed
 
@@ -87,9 +87,16 @@ def _copies(wish: _Wish, targets: Iterable[Path], writable: tuple[Path, ...] | N
         if _is_directory(path)
     ]
     lacking = [directory for directory in directories if not within(directory, writable)]
-    if lacking:
-        message = f"{wish.title} has files in {listed(map(str, lacking))}, where {UNIT} may not write"
-        problems.append(wish.place.problem(message, _drop_in(wish)))
+    shared = [directory for directory in lacking if is_shared(directory)]
+    if narrow := [directory for directory in lacking if directory not in shared]:
+        message = f"{wish.title} has files in {listed(map(str, narrow))}, where {UNIT} may not write"
+        problems.append(wish.place.problem(message, _drop_in(wish, narrow)))
+    if shared:
+        message = (
+            f"{wish.title} has files in {listed(map(str, shared))}, where {UNIT} may not write, and is not to be let:"
+            " many programs have their files there"
+        )
+        problems.append(wish.place.problem(message, "use a directory for certificates alone, such as /etc/NAME"))
     return problems
 
 
@@ -144,18 +151,20 @@ def _is_directory(path: Path) -> bool:
         return False
 
 
-def _drop_in(wish: _Wish) -> str:
-    directories = sorted(set(map(_fixed, wish.patterns)))
+def _drop_in(wish: _Wish, lacking: Iterable[Path]) -> str:
+    """For those, and for the names of later certificates, where no more than that has to be writable for it."""
+    fixed = {path for path in map(_fixed, wish.patterns) if not is_shared(path)}
+    directories = sorted(fixed | {path for path in lacking if not any(path.is_relative_to(above) for above in fixed)})
     return (
         f"write this to /etc/systemd/system/{UNIT}.d/{wish.drop_in}.conf, then run:"
         f" systemctl daemon-reload && systemctl try-restart {UNIT}\n"
-        f"[Service]\nReadWritePaths={' '.join(map(_unit_path, directories))}"
+        f"[Service]\nReadWritePaths={' '.join(_unit_path(str(path)) for path in directories)}"
     )
 
 
-def _fixed(target: str) -> str:
+def _fixed(target: str) -> Path:
     """The directory that all files of a path with {name} in it are in."""
-    return str(Path(target.partition("{name}")[0] + "NAME").parent)
+    return Path(target.partition("{name}")[0] + "NAME").parent
 
 
 def _unit_path(path: str) -> str:

@@ -18,6 +18,27 @@ _TIMEOUT = 10  # seconds
 HOMES = ("/home", "/root", "/run/user")  # ProtectHome=
 
 
+# Beside what is directly below / and /var: hier(7), and what Debian's programs share. Who may write there may do more
+# than leave certificates.
+_SHARED = ("/etc/ssl", "/etc/ssl/certs")
+_TREES = ("/boot", "/etc/systemd", "/usr")
+_LOCAL = "/usr/local/etc"
+
+
+def is_shared(directory: Path) -> bool:
+    """Whether many programs have their files there, so that the unit is not to write in all of it; symbolic links
+    followed.
+    """
+    return any(_is_shared(Path(path)) for path in (os.path.normpath(directory), os.path.realpath(directory)))
+
+
+def _is_shared(path: Path) -> bool:
+    if path.is_relative_to(_LOCAL):
+        return path == Path(_LOCAL)
+    directly_below = len(path.parts) <= 2 or path.parent == Path("/var")
+    return directly_below or str(path) in _SHARED or any(path.is_relative_to(tree) for tree in _TREES)
+
+
 def home_above(path: Path) -> str:
     """Which of HOMES it is in, so that the unit does not see it, or an empty string."""
     return next((home for home in HOMES if path.is_relative_to(home)), "")

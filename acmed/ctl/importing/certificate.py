@@ -49,6 +49,11 @@ class Imported:
         return list(files.values()) if isinstance(files, dict) else []
 
     @property
+    def key_file(self) -> str:
+        """The same for its key; empty where that is not in the configuration."""
+        return str(self.table.get("key-file", ""))
+
+    @property
     def service_name(self) -> str:
         return f"lacme-{self.name}"
 

@@ -60,6 +60,7 @@ def make(source: Path, places: Places) -> Plan:
     settings = common.text(there.tables.plain, there.configuration.default_account, http01, firewall, imported, report)
     head = f"# From {lacme.path}; written by acmectl import lacme.\n"
     opened = dropin.not_writable(imported)
+    report.notes += dropin.notes(opened, imported, places.drop_in)
     # What others refer to is there before them.
     files = [
         *([dropin.file(opened, places.drop_in)] if opened else []),

@@ -14,6 +14,9 @@ from tests.unit.config.place import NGINX, STAGING, Place
 GOOD = 'names = ["www.example.com"]\nservices = ["nginx"]\n'
 
 
+SEALED = "c2VhbGVkIGJ5IHN5c3RlbWQt\nY3JlZHM=\n"
+
+
 def _line(problem: Problem) -> tuple[str, int, str, str, bool]:
     return problem.path.name, problem.line, problem.message, problem.hint, problem.note
 
@@ -23,7 +26,7 @@ def _keys(tmp_path: Path, *accounts: str) -> Path:
     directory = tmp_path / "acmed.accounts"
     directory.mkdir()
     for account in accounts:
-        (directory / account).write_text("sealed")
+        (directory / account).write_text(SEALED)
     return tmp_path
 
 
@@ -48,6 +51,35 @@ def test_good(tmp_path: Path) -> None:
 
 def test_nothing_configured(tmp_path: Path) -> None:
     assert check(Place(tmp_path, "", "").load(), tmp_path / "nothing") == ()
+
+
+@pytest.mark.parametrize(
+    ("directory", "unit", "credential"),
+    [
+        ("acmed.accounts", "acme-keyd.service", "account"),
+        ("acmed.next-accounts", "acme-keyd.service", "next"),
+        ("acmed.bindings", "acme-keyd.service", "binding"),
+        ("acmed.dns", "acme-dnsd.service", "tsig"),
+    ],
+)
+@pytest.mark.parametrize("content", [b'key "ns1" { };\n', b"\xff\xfe", b""])
+def test_what_keeps_a_daemon_from_starting(
+    tmp_path: Path, directory: str, unit: str, credential: str, content: bytes
+) -> None:
+    """systemd starts no unit one of whose credentials cannot be decrypted, whether anything needs that one or not."""
+    (tmp_path / directory).mkdir()
+    (tmp_path / directory / "good").write_text(SEALED)
+    loaded = Place(tmp_path, "", "").load()
+    assert check(loaded, tmp_path) == ()
+    path = tmp_path / directory / "a b"
+    path.write_bytes(content)
+    [problem] = check(loaded, tmp_path)
+    assert problem == Problem(
+        path,
+        0,
+        f"is not sealed, and {unit} does not start as long as it is there",
+        f"move it away, or seal it: systemd-creds encrypt '--name={credential}_a b' FILE '{path}'",
+    )
 
 
 def test_group(tmp_path: Path) -> None:
@@ -127,10 +159,10 @@ def test_account_without_a_key(tmp_path: Path) -> None:
             ("ca", "'https://ca.example/?a&b'", ""),
         )
     ]
-    assert list(map(_line, check(place.load(), tmp_path))) == [
-        ("acmed.toml", 1, f"account 'staging' has no key: {keys}/staging is missing", hints[0], False),
-        ("acmed.toml", 4, f"account 'ca' has no key: {keys}/ca is empty", hints[1], False),
-    ]
+    missing, empty, unsealed = map(_line, check(place.load(), tmp_path))
+    assert missing == ("acmed.toml", 1, f"account 'staging' has no key: {keys}/staging is missing", hints[0], False)
+    assert empty == ("acmed.toml", 4, f"account 'ca' has no key: {keys}/ca is empty", hints[1], False)
+    assert unsealed[0] == "ca"
     assert len(check(place.load(), tmp_path / "nothing")) == 2
 
 
@@ -163,18 +195,74 @@ def test_files_where_the_unit_may_write(tmp_path: Path) -> None:
 
 
 def test_files_where_the_unit_may_not_write(tmp_path: Path) -> None:
-    place = _with_files(tmp_path, 'combined = "/usr/bin/{name}.pem", cert = "/usr/lib/{name}"', "www", "www2")
+    place = _with_files(tmp_path, 'combined = "/var/lib/apt/{name}.pem", cert = "/var/lib/dpkg/{name}"', "www", "www2")
     hint = (
         "write this to /etc/systemd/system/acme-privd.service.d/nginx.conf, then run:"
         " systemctl daemon-reload && systemctl try-restart acme-privd.service\n"
         "[Service]\n"
-        "ReadWritePaths=-/usr/bin -/usr/lib"
+        "ReadWritePaths=-/var/lib/apt -/var/lib/dpkg"
     )
-    message = "[service.nginx] has files in /usr/bin, /usr/lib, where acme-privd.service may not write"
-    problems = delivery.files(place.load(), (Path("/var/lib/acme"), Path("/usr/bi")))
+    message = "[service.nginx] has files in /var/lib/apt, /var/lib/dpkg, where acme-privd.service may not write"
+    problems = delivery.files(place.load(), (Path("/var/lib/acme"), Path("/var/lib/ap")))
     assert list(map(_line, problems)) == [("shipped.toml", 3, message, hint, False)]
-    assert str(problems[0]).splitlines()[-1] == "    ReadWritePaths=-/usr/bin -/usr/lib"
-    assert delivery.files(_with_files(tmp_path / "unused", 'cert = "/usr/bin/x"').load(), ()) == []
+    assert str(problems[0]).splitlines()[-1] == "    ReadWritePaths=-/var/lib/apt -/var/lib/dpkg"
+    assert delivery.files(_with_files(tmp_path / "unused", 'cert = "/var/lib/apt/x"').load(), ()) == []
+
+
+@pytest.mark.parametrize(
+    ("directory", "wide"),
+    [
+        ("/", True),
+        ("/etc", True),
+        ("/srv", True),
+        ("/etc/", True),
+        ("/etc/x/..", True),
+        ("/usr/bin", True),
+        ("/usr/lib/x/y", True),
+        ("/bin", True),
+        ("/boot/efi", True),
+        ("/etc/ssl", True),
+        ("/etc/ssl/certs", True),
+        ("/etc/systemd/system", True),
+        ("/var/lib", True),
+        ("/var/www", True),
+        ("/usr/local/etc", True),
+        ("/usr/local/bin/x", True),
+        ("/etc/ssl/private", False),
+        ("/etc/nginx", False),
+        ("/etc/nginx/tls", False),
+        ("/srv/tls", False),
+        ("/var/lib/haproxy", False),
+        ("/usr/local/etc/nginx", False),
+    ],
+)
+def test_directories_that_many_programs_share(directory: str, wide: bool) -> None:
+    assert sandbox.is_shared(Path(directory)) is wide
+
+
+def test_link_to_a_directory_that_many_programs_share(tmp_path: Path) -> None:
+    (tmp_path / "tls").symlink_to("/etc")
+    assert sandbox.is_shared(tmp_path / "tls")
+    assert sandbox.is_shared(Path("/etc/../etc"))
+
+
+def test_files_where_nobody_should_let_the_unit_write(tmp_path: Path) -> None:
+    place = _with_files(tmp_path, 'cert = "/etc/{name}.pem", chain = "/var/lib/dpkg/{name}"', "www")
+    said = "where acme-privd.service may not write"
+    narrow, wide = (_line(problem) for problem in delivery.files(place.load(), ()))
+    assert narrow[2:4] == (
+        f"[service.nginx] has files in /var/lib/dpkg, {said}",
+        "write this to /etc/systemd/system/acme-privd.service.d/nginx.conf, then run:"
+        " systemctl daemon-reload && systemctl try-restart acme-privd.service\n"
+        "[Service]\nReadWritePaths=-/var/lib/dpkg",
+    )
+    assert wide[2:4] == (
+        f"[service.nginx] has files in /etc, {said}, and is not to be let: many programs have their files there",
+        "use a directory for certificates alone, such as /etc/NAME",
+    )
+    each = _with_files(tmp_path / "each", 'cert = "/etc/{name}/x.pem", chain = "/etc/apt/{name}.pem"', "ssl.d", "apt")
+    [problem] = [one for one in delivery.files(each.load(), ()) if "\n" in one.hint]
+    assert problem.hint.endswith("ReadWritePaths=-/etc/apt -/etc/ssl.d"), "not all of /etc for the names of directories"
 
 
 def test_drop_in_is_enough(tmp_path: Path) -> None:
@@ -266,18 +354,23 @@ def _own(tmp_path: Path, text: str) -> Place:
 
 def test_own_files(tmp_path: Path) -> None:
     """A certificate's: as those of a service."""
-    text = 'files = { cert = "/usr/bin/{name}.pem", chain = "/nothing/x", fullchain = "/var/tmp/x" }\n'
+    text = 'files = { cert = "/var/lib/dpkg/{name}.pem", chain = "/srv/nothing/x", fullchain = "/var/tmp/x" }\n'
     place = _own(tmp_path, text)
     hint = (
         "write this to /etc/systemd/system/acme-privd.service.d/certificate-www.conf, then run:"
         " systemctl daemon-reload && systemctl try-restart acme-privd.service\n"
         "[Service]\n"
-        "ReadWritePaths=-/nothing -/usr/bin -/var/tmp"
+        "ReadWritePaths=-/srv/nothing -/var/lib/dpkg"
     )
-    message = "certificate www has files in /nothing, /usr/bin, /var/tmp, where acme-privd.service may not write"
+    shared = (
+        "certificate www has files in /var/tmp, where acme-privd.service may not write, and is not to be let:"
+        " many programs have their files there"
+    )
+    message = "certificate www has files in /srv/nothing, /var/lib/dpkg, where acme-privd.service may not write"
     assert list(map(_line, delivery.files(place.load(), ()))) == [
-        ("www.toml", 3, "the directory /nothing is not there", "mkdir -p /nothing", False),
+        ("www.toml", 3, "the directory /srv/nothing is not there", "mkdir -p /srv/nothing", False),
         ("www.toml", 3, message, hint, False),
+        ("www.toml", 3, shared, "use a directory for certificates alone, such as /etc/NAME", False),
     ]
     message = "/var/tmp/x is in /var/tmp, which acme-privd.service does not see"
     expected = ("www.toml", 3, message, "use a directory such as /etc/NAME", False)

@@ -240,6 +240,39 @@ def test_drop_in(lacme: Lacme, monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths is None, "only the drop-in is there, no unit"
 
 
+def test_drop_in_tells_what_else_it_opens(lacme: Lacme, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dropin, "read_write_paths", lambda: (Path("/var/lib/acme"),))
+    tls = lacme.directory / "tls"
+    told = f"{lacme.directory}/units/acme-privd.service.d/lacme.conf lets acme-privd.service write in all of {tls}"
+    assert told in lacme.plan().report.notes, "nothing else is there"
+    for name in ("www.pem", "www.key", "nginx.conf", "mime.types"):
+        (tls / name).touch()
+    (tls / "sites").mkdir()
+    better = f"a directory for certificates alone, such as {tls}/certificates, would be better"
+    notes = lacme.plan().report.notes
+    assert f"{told}, where mime.types, nginx.conf, sites are too; {better}" in notes
+    (tls / "other").touch()
+    assert any("where mime.types, nginx.conf, other and 1 more are too;" in one for one in lacme.plan().report.notes)
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/www.pem", "/www.pem", "/usr/share/www.pem", "/var/lib/www.pem", "/etc/ssl/certs/www.pem"]
+)
+def test_directories_of_all_are_not_opened(lacme: Lacme, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """It is said what to do instead."""
+    for module in ("acmed.ctl.importing.dropin", "acmed.config.check"):
+        monkeypatch.setattr(f"{module}.read_write_paths", lambda: (Path("/var/lib/acme"), lacme.directory))
+    lacme.certificates(f"certificate = {path}")
+    plan = lacme.plan()
+    assert not [file for file in plan.files if "ReadWritePaths" in file.text]
+    directory = Path(path).parent
+    assert [problem.message for problem in plan.problems if "not to be let" in problem.message] == [
+        f"certificate www has files in {directory}, where acme-privd.service may not write, and is not to be let:"
+        " many programs have their files there"
+    ]
+    assert not [command for command in plan.commands if "daemon-reload" in command]
+
+
 def test_what_runs_lacme_is_found(lacme: Lacme) -> None:
     root = lacme.directory / "root"
     for name, text in {

@@ -142,5 +142,8 @@ def object_name(text: str) -> str:
 
 
 def default_certificate_name(identifier: Identifier) -> str:
-    """The name of a certificate that was given none: its first identifier, as a file name."""
-    return identifier.value.replace("*.", "_.").replace(":", "-")
+    """The name of a certificate that was given none: its first identifier, as a file name. One that begins with "::"
+    gets the zero that stands there. object_name() refuses it where it is too long.
+    """
+    value = f"0{identifier.value}" if identifier.value.startswith(":") else identifier.value
+    return value.replace("*.", "_.").replace(":", "-")

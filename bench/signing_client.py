@@ -43,6 +43,7 @@ def permit(certificate: str) -> None:
         "csrSha256": hashlib.sha256(CSR).hexdigest(),
         "profile": None,
         "replaces": None,
+        "notBefore": None,
         "notAfter": None,
         "lifetime": 3600,
     }

@@ -26,13 +26,15 @@ _BUSY = (429, 503)
 class Wanted:
     """What is to be ordered: the certificate's name here, the identifiers, and the CSR's SHA-256 (hexadecimal).
 
-    Without a CSR, authorizations are all that is wanted. not_after: RFC 3339. replaces: RFC 9773 section 4.1.
+    Without a CSR, authorizations are all that is wanted. not_before, not_after: RFC 3339. replaces: RFC 9773 section
+    4.1.
     """
 
     certificate: str
     identifiers: tuple[Identifier, ...]
     csr_sha256: str | None
     profile: str | None = None
+    not_before: str | None = None
     not_after: str | None = None
     replaces: str | None = None
 
@@ -66,6 +68,7 @@ async def _new_order(session: Session, store: Store, wanted: Wanted, directory: 
         raise AcmeError.told(session.authority.directory_url, detail, "invalidProfile")
     payload: dict[str, Any] = {"identifiers": [_fields(item) for item in wanted.identifiers]}
     payload |= {"profile": wanted.profile} if wanted.profile is not None else {}
+    payload |= {"notBefore": wanted.not_before} if wanted.not_before is not None else {}
     payload |= {"notAfter": wanted.not_after} if wanted.not_after is not None else {}
     if wanted.replaces is None:
         return await _sent(session, store, wanted, payload)

@@ -2,7 +2,7 @@
 """The first half of an order (RFC 8555 section 7.4): a new one or the kept one, with its challenges."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 
 from acmed import journal
@@ -24,19 +24,26 @@ class Begun:
     challenges: tuple[Challenge, ...]
 
 
-async def begin(session: Session, store: Store, wanted: Wanted, new: bool) -> Begun | None:
-    """Resumes the kept order where it is the same one and still lives, else creates one, once more if that is lost.
+Made = Callable[[Begun], Awaitable[None]]
 
-    None where no new one is to be made, or where the CA does not take it as one that replaces another. Raises any
-    ClientError.
+
+async def begin(session: Session, store: Store, wanted: Wanted, made: Made | None) -> Begun | None:
+    """Resumes the kept order where it is the same one and still lives, else creates one, once, and tells made before
+    its authorizations are read.
+
+    None where made is None and so no new one is to be made, or where the CA does not take it as one that replaces
+    another. Raises any ClientError.
     """
     _ = session.uri  # an account that is not registered orders nothing
     for last in (False, True):
+        created = False
         try:
             order = None if last else await _resumed(session, store, wanted)
             created = order is None
-            if order is None and new:
+            if order is None and made:
                 order = await _to_the_end(_created(session, store, wanted))
+                if order is not None:
+                    await made(Begun(order, created, ()))
             if order is None:
                 return None
             order, challenges = await _opened(session, order)
@@ -47,7 +54,7 @@ async def begin(session: Session, store: Store, wanted: Wanted, new: bool) -> Be
                 raise
             await store.drop(wanted.certificate)
             recovery.settle(session.authority.notes, wanted.certificate)
-            if last:
+            if created:
                 raise
             journal.notice("The order is lost, a new one is needed: %s", error)
     raise AssertionError("the last turn returns or raises")

@@ -129,9 +129,9 @@ class Recovery:
         return None
 
     def _fits(self, answer: Answer) -> bool:
-        """Whether it is an open order for the same identifiers, that shows what was asked for: without the profile or
-        the end it is another one, such as for authorizations. What it replaces it may leave out. What was not asked for
-        may be the CA's own choice.
+        """Whether it is an open order for the same identifiers, that shows what was asked for: without the profile, the
+        begin or the end it is another one, such as for authorizations. What it replaces it may leave out. What was not
+        asked for may be the CA's own choice.
         """
         try:
             order = checked(self._session, answer, self._identifiers)
@@ -143,7 +143,7 @@ class Recovery:
             order.status.name in UNFINISHED
             and (until is None or until > self._session.authority.now() * 1_000_000)
             and ("profile" not in asked or shown.get("profile") == asked["profile"])
-            and ("notAfter" not in asked or _is_same_time(shown.get("notAfter"), asked["notAfter"]))
+            and all(_is_same_time(shown.get(end), asked[end]) for end in ("notBefore", "notAfter") if end in asked)
             and ("replaces" not in asked or shown.get("replaces") in (None, asked["replaces"]))
         )
 

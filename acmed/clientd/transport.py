@@ -25,6 +25,7 @@ from acmed.clientd.limits import Limits
 
 USER_AGENT = f"acmed/{__version__} (acme-clientd; Python {platform.python_version()}; urllib3 {urllib3.__version__})"
 _PIECE = 16 * 1024
+_OF_THE_CLOCK = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
 
 
 @dataclass(frozen=True)
@@ -194,9 +195,9 @@ def _unreachable(route: Route, url: str, error: Exception) -> Unreachable:
         (inner for inner in chain if isinstance(inner, ssl.SSLCertVerificationError | CertificateError)), None
     )
     if refused is not None:
-        return Unreachable(
-            url, f"the server's certificate is not trusted: {getattr(refused, 'verify_message', refused)}"
-        )
+        hint = "; is this host's clock right?" if getattr(refused, "verify_code", 0) in _OF_THE_CLOCK else ""
+        reason = getattr(refused, "verify_message", refused)
+        return Unreachable(url, f"the server's certificate is not trusted: {reason}{hint}")
     reason = next(filter(None, map(_reason, reversed(chain))), type(error).__name__)
     where = f"the proxy {route.proxy}: " if isinstance(error, ProxyError) else ""
     return Unreachable(url, where + reason, lost=True)

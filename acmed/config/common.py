@@ -12,6 +12,8 @@ from acmed.config.values import Names, absolute_path, account_name, known_names
 from acmed.config.words import did_you_mean, kind_of, listed, quoted
 
 MAX_DAYS = 36500
+# What public CAs may put notBefore back at most (CA/Browser Forum, Baseline Requirements for TLS, section 7.1.2.7).
+MAX_BACKDATE = 48
 
 _PROFILE = re.compile(r"[!-~]{1,64}")
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){15,}")
@@ -35,6 +37,7 @@ class Common:
     renew_before: int | float | None = None
     preferred_chain: str | None = None
     validity_days: int | None = None
+    backdate_hours: int | None = None
     key_usage: tuple[str, ...] | None = None
     hash: Hash | None = None
     trust_anchors: Path | None = None
@@ -67,6 +70,7 @@ def common(section: Section, accounts: Names, services: Names) -> Common:
         _renew_before(section),
         _preferred_chain(section),
         section.integer("validity-days", 1, MAX_DAYS),
+        section.integer("backdate-hours", 1, MAX_BACKDATE),
         _key_usage(section),
         Hash(digest) if digest else None,
         Path(anchors) if anchors else None,

@@ -292,11 +292,12 @@ class Certificate:
     failover: accounts that are tried in this order where account's CA fails. challenges: by the identifier's value, for
     those that do not leave the choice to challenge; that is None where acmed chooses. subject: RFC 4514. renew_before:
     days (int) or the share of the lifetime that is left (float), None for the CA's own or the rule. preferred_chain: an
-    issuer's common name or a SHA-256 (hexadecimal). validity_days: the lifetime to ask for. key_file: a key that root
-    provides. csr: the CSR comes from elsewhere (OrderCSR), and its key never here. files: copies of its own, by kind as
-    a service's; owner, group and mode are theirs, and the private key's, before what services say; None: not said.
-    key_usage: words of KEY_USAGES in their order, none for no such extension. trust_anchors: a file (PEM); the chain
-    has to lead to one of the certificates in it.
+    issuer's common name or a SHA-256 (hexadecimal). validity_days: the lifetime to ask for. backdate_hours: how long
+    before its order it is to be valid already. key_file: a key that root provides. csr: the CSR comes from elsewhere
+    (OrderCSR), and its key never here. files: copies of its own, by kind as a service's; owner, group and mode are
+    theirs, and the private key's, before what services say; None: not said. key_usage: words of KEY_USAGES in their
+    order, none for no such extension. trust_anchors: a file (PEM); the chain has to lead to one of the certificates in
+    it.
     """
 
     name: str
@@ -317,6 +318,7 @@ class Certificate:
     renew_before: int | float | None = None
     preferred_chain: str | None = None
     validity_days: int | None = None
+    backdate_hours: int | None = None
     key_file: Path | None = None
     csr: bool = False
     files: dict[str, Path] = field(default_factory=dict)

@@ -17,6 +17,7 @@ _COMMON = (
     "renew-before",
     "preferred-chain",
     "validity-days",
+    "backdate-hours",
     "key-usage",
     "hash",
     "trust-anchors",

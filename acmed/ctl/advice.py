@@ -24,11 +24,11 @@ _ADVICE = {
     _OWN + "Busy": "'acmectl jobs' shows the job that runs; 'acmectl watch' waits for it.",
     _OWN + "NotDue": "'acmectl renew CERT --force' renews it all the same.",
     _OWN + "NotIssued": "'acmectl order --name CERT' orders it.",
-    _OWN + "ChallengeUnavailable": "'acmectl config check' looks for what is in the way.",
-    _OWN + "InstallFailed": "The certificate before it is still in place. 'acmectl config check' looks for the cause.",
+    _OWN + "ChallengeUnavailable": "'acmectl check CERT' looks for what is in the way.",
+    _OWN + "InstallFailed": "What was installed before is as it was. 'acmectl config check' looks for the cause.",
     _OWN + "InvalidConfiguration": "'acmectl config check' says where and what.",
     _OWN + "Unreachable": f"The CA could not be reached from this host. {_LATER}",
-    _OWN + "TimedOut": f"The CA was not done in time; the order is kept. {_LATER}",
+    _OWN + "TimedOut": f"What was ordered is kept. {_LATER}",
     _OWN + "Unavailable": "'systemctl --failed' and the journal of the unit in the message have more.",
     _OWN
     + "KeyUnavailable": "'systemctl status acme-keyd.service acme-store-*.service' has more about the account's key.",
@@ -37,6 +37,21 @@ _ADVICE = {
     _DBUS + "UnknownMethod": "acmed and acmectl are of different versions: 'systemctl restart acmed.service'.",
     _DBUS + "ServiceUnknown": "Is acmed installed? 'systemctl status acmed.service' says how it is.",
 }
+# The same where no certificate is meant: an account, or names that were to be validated.
+_AGAIN = "Run the same command again later."
+_ELSEWHERE = {
+    _ACME + "badNonce": f"The CA refused its own nonces again and again. {_AGAIN}",
+    _OWN + "ChallengeUnavailable": "'acmectl config check' looks for what is in the way.",
+    _OWN + "InvalidConfiguration": "",
+    _OWN + "PreflightFailed": "",
+    _OWN + "TimedOut": _AGAIN,
+    _OWN + "Unreachable": f"The CA could not be reached from this host. Is that its directory? {_AGAIN}",
+}
+
+
+def elsewhere(name: str) -> str:
+    """As advice(), where what failed is about no certificate."""
+    return _ELSEWHERE[name] if name in _ELSEWHERE else advice(name)
 
 
 def advice(name: str, certificate: str = "") -> str:

@@ -18,6 +18,7 @@ DIRECTORIES = ("letsencrypt", "letsencrypt-staging")
 REASONS = {word: number for number, word in reasons.REASONS.items()}
 _JOB_MAX = 2**64 - 1
 _DAYS_MAX = 36500
+_HOURS_MAX = 48
 _COUNT_MAX = 100_000
 _AGO = re.compile(r"([0-9]{1,9})(s|min|h|d)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
@@ -97,6 +98,13 @@ def days(text: str) -> int:
     """A number of days."""
     if not (text.isascii() and text.isdigit()) or not 0 < int(text[:6]) <= _DAYS_MAX:
         raise ArgumentTypeError(f"{text!r} is not a number of days from 1 to {_DAYS_MAX}")
+    return int(text)
+
+
+def hours(text: str) -> int:
+    """A number of hours."""
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text[:6]) <= _HOURS_MAX:
+        raise ArgumentTypeError(f"{text!r} is not a number of hours from 1 to {_HOURS_MAX}")
     return int(text)
 
 

@@ -56,6 +56,12 @@ def order(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--validity", metavar="DAYS", type=arguments.days, help="the lifetime to ask for, where a CA allows that"
     )
+    parser.add_argument(
+        "--backdate",
+        metavar="HOURS",
+        type=arguments.hours,
+        help="how long it is to be valid already, for clients whose clocks are behind, where a CA allows that",
+    )
 
 
 def authorize(parser: ArgumentParser) -> None:

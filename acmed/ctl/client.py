@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from acmed.bus import Bus, DBusError, Variant
-from acmed.ctl.records import Account, Certificate, Finding, Job, Record
+from acmed.ctl.records import Account, Certificate, Finding, Job, Mistake, Record
 
 NAME = "org.acmed1"
 ROOT = "/org/acmed1"
@@ -26,7 +26,8 @@ Options = Mapping[str, str | bool | int | list[str]]
 
 @dataclass(frozen=True)
 class Started:
-    """A job that was started. name: the certificate's, or the account's, as account says.
+    """A job that was started. name: the certificate's, or the account's, as account says; with names_only, what is
+    validated, and no certificate is meant, even where there is one of that name.
 
     before: the certificate's fingerprint then; None where it was not looked up.
     """
@@ -36,6 +37,7 @@ class Started:
     name: str
     before: str | None = None
     account: bool = False
+    names_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,11 @@ class Acmed:
             str(values.get("Version", "")), int(values.get("NextRenewal", 0)), str(values.get("DefaultAccount", ""))
         )
 
+    async def mistakes(self) -> tuple[Mistake, ...]:
+        """What is wrong in the configuration, and so does not count."""
+        (found,) = await self._read(ROOT, MANAGER, "CheckConfiguration")
+        return tuple(Mistake(str(file), int(line), str(message), str(hint)) for file, line, message, hint in found)
+
     async def certificate(self, name: str) -> Certificate:
         """One certificate. Raises DBusError NoSuchCertificate."""
         (path,) = await self._read(ROOT, MANAGER, "GetCertificate", "s", name)
@@ -118,7 +125,7 @@ class Acmed:
     async def authorize(self, identifiers: Sequence[str], options: Options) -> Started:
         """Has names validated without a certificate; options: account."""
         number, path = await self._change(ROOT, MANAGER, "Authorize", "asa{sv}", list(identifiers), _variants(options))
-        return Started(number, path, " ".join(identifiers))
+        return Started(number, path, " ".join(identifiers), names_only=True)
 
     async def renew(self, name: str, options: Options) -> Started:
         """Renews a certificate; options: force, new-key, min-days."""

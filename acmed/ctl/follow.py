@@ -140,6 +140,7 @@ class Follower:
     def _outcome(self, started: Started, objects: Objects) -> Outcome:
         job, result = self._jobs[started.id], self._results[started.id]
         certificate = next((found for found in objects.certificates if found.name == started.name), None)
+        certificate = None if started.names_only else certificate
         account = next((found for found in objects.accounts if found.name == started.name), None)
         error = None if result in ("done", "skipped") else job.error
         remark = job.detail if result == "done" else ""

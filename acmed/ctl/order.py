@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """acmectl order and acmectl authorize"""
 
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 
 from acmed.bus import DBusError
 from acmed.ctl import files
 from acmed.ctl.arguments import order_name
 from acmed.ctl.client import Options, Started
-from acmed.ctl.exits import Exit
+from acmed.ctl.exits import CommandError, Exit
 from acmed.ctl.report import refused, report
 from acmed.ctl.session import Session
 from acmed.names import Identifier
@@ -16,7 +16,7 @@ from acmed.names import Identifier
 
 async def order(session: Session, arguments: Namespace) -> Exit:
     """Orders a certificate and waits for it."""
-    name = order_name(arguments.name, arguments.names)
+    name = _name(arguments)
     csr = None if arguments.csr is None else files.request(arguments.csr)
     options = _wanted(arguments)
     async with session.follower() as follower:
@@ -28,6 +28,14 @@ async def order(session: Session, arguments: Namespace) -> Exit:
         else:
             outcomes = await follower.follow([job])
     return report(session.output, outcomes, "order")
+
+
+def _name(arguments: Namespace) -> str:
+    """Raises CommandError: a DNS name may be longer than the name of a certificate."""
+    try:
+        return order_name(arguments.name, arguments.names)
+    except ArgumentTypeError as error:
+        raise CommandError(Exit.USAGE, str(error), "--name gives the certificate another name.") from None
 
 
 async def _start(session: Session, name: str, names: list[str], csr: bytes | None, options: Options) -> Started:
@@ -49,6 +57,7 @@ def _wanted(arguments: Namespace) -> Options:
         "common-name": arguments.common_name,
         "preferred-chain": arguments.preferred_chain,
         "validity-days": arguments.validity,
+        "backdate-hours": arguments.backdate,
     }
     return {key: value for key, value in given.items() if value is not None}
 

@@ -23,10 +23,18 @@ _STEPS = {
     "restore": "putting files back",
 }
 
+_OF_ACCOUNTS = {
+    "deactivate-account": "ending the account",
+    "rollover-key": "changing the account's key",
+    "update-account": "changing the contacts",
+}
+
 
 def step(job: Job) -> str:
     """The step in words, and what it waits for; while it is about challenges, how many names were validated."""
     words = _STEPS.get(job.step, job.step) or "starting"
+    if job.step == "account":
+        words = _OF_ACCOUNTS.get(job.type, words)
     if job.detail:
         return f"{words}: {job.detail}"
     if not job.challenges or job.step not in ("authorize", "challenge"):

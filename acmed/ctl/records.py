@@ -55,6 +55,7 @@ class Certificate:
     explanation: str = ""
     retry_at: int = 0
     endangered: bool = False
+    damaged: bool = False
 
     @classmethod
     def read(cls, path: str, properties: Properties) -> "Certificate":
@@ -85,6 +86,7 @@ class Certificate:
             explanation=text(properties, "RenewalExplanation"),
             retry_at=number(properties, "RetryAt"),
             endangered=properties.get("Endangered") is True,
+            damaged=properties.get("Damaged") is True,
         )
 
     def json(self) -> dict[str, Any]:
@@ -114,6 +116,7 @@ class Certificate:
             "renewalExplanation": self.explanation or None,
             "retryAt": times.iso(self.retry_at),
             "endangered": self.endangered,
+            "damaged": self.damaged,
         }
 
 
@@ -165,6 +168,22 @@ class Account:
             "failures": self.failures,
             "retryAt": times.iso(self.retry_at),
         }
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong in acmed's configuration. line: 0 where it is about the file."""
+
+    file: str
+    line: int
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}" if self.line else f"{self.file}: {self.message}"
+
+    def json(self) -> dict[str, Any]:
+        return {"file": self.file, "line": self.line or None, "message": self.message, "hint": self.hint or None}
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from acmed.bus import DBusError
 from acmed.ctl import table, times
-from acmed.ctl.advice import advice
+from acmed.ctl.advice import advice, elsewhere
 from acmed.ctl.exits import Exit, for_error, together
 from acmed.ctl.follow import Outcome
 from acmed.ctl.output import Output, safe
@@ -33,6 +34,7 @@ _DONE = {
     "rollover-key": "has a new key",
     "update-account": "updated",
 }
+_OF_NO_CERTIFICATE = ("account", "authorize", "deactivate-account", "rollover-key", "update-account")
 _WELL = ("valid", "due")
 
 
@@ -47,7 +49,8 @@ def report(output: Output, outcomes: Sequence[Outcome], kind: str) -> Exit:
         output.document({"jobs": [as_json(outcome) for outcome in outcomes]})
     else:
         for outcome in outcomes:
-            _print(output, outcome, _DONE.get(outcome.type or kind, "done"))
+            of_kind = outcome if outcome.type else replace(outcome, type=kind)
+            _print(output, of_kind, _DONE.get(of_kind.type, "done"))
     return together(exit_code(outcome) for outcome in outcomes)
 
 
@@ -126,7 +129,9 @@ def failure(outcome: Outcome) -> tuple[str, str]:
         message, hint = f"{outcome.name}: {what}", ""
     else:
         message = f"{outcome.name}: {what}: {outcome.error.message} ({outcome.error.name})"
-        hint = advice(outcome.error.name, outcome.name)
+        about_certificate = outcome.account is None and outcome.type not in _OF_NO_CERTIFICATE
+        name = outcome.error.name
+        hint = advice(name, outcome.name) if about_certificate else elsewhere(name)
     if outcome.id is not None and outcome.result != "canceled":
         hint = f"{hint}\nThe whole story: journalctl ACME_JOB={outcome.id}".strip()
     return message, hint

@@ -14,7 +14,7 @@ from acmed.ctl.client import Manager, Objects
 from acmed.ctl.exits import Exit
 from acmed.ctl.output import safe
 from acmed.ctl.progress import step
-from acmed.ctl.records import Account, Certificate, Error
+from acmed.ctl.records import Account, Certificate, Error, Mistake
 from acmed.ctl.session import Session
 from acmed.names import shown
 
@@ -50,6 +50,7 @@ async def status(session: Session, arguments: Namespace) -> Exit:
 
 
 async def _overview(session: Session) -> Exit:
+    mistakes = await session.acmed.mistakes()
     objects, manager = await session.acmed.objects(), await session.acmed.manager()
     if session.output.json:
         session.output.document(
@@ -60,20 +61,21 @@ async def _overview(session: Session) -> Exit:
                 "certificates": [certificate.json() for certificate in objects.certificates],
                 "jobs": [job.json() for job in objects.jobs],
                 "accounts": [account.json() for account in objects.accounts],
+                "problems": [mistake.json() for mistake in mistakes],
             }
         )
     elif not session.output.quiet:
-        session.output.lines(overview(objects, manager, time.time(), session.output.coloured(sys.stdout)))
-    return health(objects.certificates, objects.accounts)
+        session.output.lines(overview(objects, manager, mistakes, time.time(), session.output.coloured(sys.stdout)))
+    return Exit.FAILED if mistakes else health(objects.certificates, objects.accounts)
 
 
 def health(certificates: Sequence[Certificate], accounts: Sequence[Account] = ()) -> Exit:
-    """FAILED where one is not usable, was not renewed, or soon will not be valid any more, or an account's names cannot
-    be validated; UNDELIVERED where a service still waits for one.
+    """FAILED where one is not usable, was not renewed, or soon will not be valid any more, its files are not as they
+    should be, or an account's names cannot be validated; UNDELIVERED where a service still waits for one.
     """
     if any(account.failures for account in accounts):
         return Exit.FAILED
-    if any(certificate.state not in _GOOD_STATES or certificate.endangered for certificate in certificates):
+    if any(one.state not in _GOOD_STATES or one.endangered or _is_damaged(one) for one in certificates):
         return Exit.FAILED
     return Exit.UNDELIVERED if any(certificate.undelivered for certificate in certificates) else Exit.DONE
 
@@ -121,7 +123,11 @@ def _optional(certificate: Certificate, now: float, colour: bool) -> list[tuple[
     if certificate.retry_at > now * 1_000_000:
         pairs.append(("Next attempt", times.with_relative(certificate.retry_at, now)))
     if certificate.endangered:
-        pairs.append(("Attention", table.coloured("it should have been renewed by now", "bad", colour)))
+        late = "it should have been renewed by now" if certificate.not_after else "there is none yet"
+        pairs.append(("Attention", table.coloured(late, "bad", colour)))
+    if _is_damaged(certificate):
+        words = "its files are missing or were changed; 'acmectl renew --due' sees to it now, the timer within an hour"
+        pairs.append(("Attention", table.coloured(words, "bad", colour)))
     if certificate.challenge:
         pairs.append(("Challenge", safe(certificate.challenge)))
     if certificate.profile:
@@ -130,6 +136,11 @@ def _optional(certificate: Certificate, now: float, colour: bool) -> list[tuple[
         words = f"differs from configuration: {', '.join(certificate.differences)}"
         pairs.append(("Installed", table.coloured(safe(words), "warn", colour)))
     return pairs
+
+
+def _is_damaged(certificate: Certificate) -> bool:
+    """And the timer will see to it. While a job is at work, what it does to the files is no damage."""
+    return certificate.damaged and not certificate.job and certificate.state not in ("failing", "revoked")
 
 
 def _both(name: str) -> str:
@@ -148,7 +159,7 @@ def _hint(certificate: Certificate, error: Error) -> str:
     return advice(error.name, certificate.name)
 
 
-def overview(objects: Objects, manager: Manager, now: float, colour: bool) -> list[str]:
+def overview(objects: Objects, manager: Manager, mistakes: Sequence[Mistake], now: float, colour: bool) -> list[str]:
     """The lines of `status`: counts, what runs, and what needs somebody."""
     counts = Counter(certificate.state for certificate in objects.certificates)
     pairs = [
@@ -158,6 +169,7 @@ def overview(objects: Objects, manager: Manager, now: float, colour: bool) -> li
         ("Default account", safe(manager.default_account) or "-"),
         ("Next renewal", times.with_relative(manager.next_renewal, now)),
         ("Jobs", "\n".join(safe(f"{job.id} {job.certificate}: {step(job)}") for job in objects.jobs) or "none"),
+        *_configuration(mistakes, colour),
     ]
     lines = table.fields(pairs, colour)
     for certificate in objects.certificates:
@@ -167,6 +179,15 @@ def overview(objects: Objects, manager: Manager, now: float, colour: bool) -> li
         if account.failures:
             lines += ["", *map(safe, describe_account(account, now))]
     return lines
+
+
+def _configuration(mistakes: Sequence[Mistake], colour: bool) -> list[tuple[str, str]]:
+    """What is in it and does not count: a service or a zone that is not there shows at the next renewal only."""
+    if not mistakes:
+        return []
+    count = "1 problem" if len(mistakes) == 1 else f"{len(mistakes)} problems"
+    first = table.coloured(f"{count}, 'acmectl config check' says what to do:", "bad", colour)
+    return [("Configuration", "\n".join([first, *(safe(str(mistake)) for mistake in mistakes)]))]
 
 
 def _row(certificate: Certificate) -> tuple[str, ...]:

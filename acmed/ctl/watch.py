@@ -90,6 +90,9 @@ class Watcher:
             )
 
     def _added(self, path: str, interfaces: dict[str, Any]) -> Iterator[Event]:
+        if JOB in interfaces:
+            known, values = self.jobs.get(path), plain(interfaces[JOB])
+            self.jobs[path] = known.updated(values) if known else Job.read(path, values)
         for interface in interfaces.keys() & _KINDS.keys():
             kind, name = _KINDS[interface], records.text(plain(interfaces[interface]), "Name") or path
             self.names[path] = name

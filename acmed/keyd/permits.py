@@ -19,7 +19,8 @@ class Permit:
     """subject is what a newer permit replaces: the certificate's name, its SHA-256, or the kind.
 
     expires is in seconds of CLOCK_BOOTTIME. used counts the signatures, by operation. sealed is the SHA-256 of the
-    URL and payload that a one-shot permit was used for. profile, not_after and replaces are a newOrder request's.
+    URL and payload that a one-shot permit was used for. profile, not_before, not_after and replaces are a newOrder
+    request's.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Permit:
     used: dict[str, int] = field(default_factory=dict)
     sealed: str = ""
     profile: str | None = None
+    not_before: str | None = None
     not_after: str | None = None
     replaces: str | None = None
 
@@ -59,11 +61,17 @@ class Permits:
         self._write()
 
     def drop(self, kind: str, account: str, subject: str) -> None:
-        """Ends a permit; not an error where there is none."""
+        """Ends a permit; not an error where there is none. Where that cannot be written, as there is no space, it ends
+        with all others when the daemon does, rather than that it comes back.
+        """
         kept = [p for p in self._permits if (p.kind, p.account, p.subject) != (kind, account, subject)]
         if len(kept) != len(self._permits):
             self._permits = kept
-            self._write()
+            try:
+                self._write()
+            except OSError:
+                self._path.unlink(missing_ok=True)
+                raise
 
     def of(self, kind: str, account: str) -> list[Permit]:
         """The permits of a kind that an account has now."""

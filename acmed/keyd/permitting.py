@@ -35,13 +35,15 @@ class PermitService:
         csr_sha256: str,
         profile: str | None,
         replaces: str | None,
+        not_before: str | None,
         not_after: str | None,
         lifetime: int,
     ) -> Answer:
         permit = self._permit("order", account, certificate, lifetime)
         permit.identifiers = _pairs(identifiers)
         permit.csr_sha256 = _digest(csr_sha256, "csrSha256")
-        permit.profile, permit.replaces, permit.not_after = profile, replaces, not_after
+        permit.profile, permit.replaces = profile, replaces
+        permit.not_before, permit.not_after = not_before, not_after
         return self._add(permit) | await self._thumbprint(account)
 
     async def permit_authorize(

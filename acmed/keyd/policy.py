@@ -6,8 +6,8 @@ POST-as-GET           CA's origin, not account   nothing more
 POST-as-GET           the account's              a one-shot permit to read the account
 challenge answer      CA's origin, not account   nothing more
 newOrder              CA's origin, not account   a permit for exactly these identifiers: for an order, with exactly this
-                                                 profile and notAfter, and this replaces or none; or for authorizations,
-                                                 and nothing but the identifiers
+                                                 profile, notBefore and notAfter, and this replaces or none; or for
+                                                 authorizations, and nothing but the identifiers
 newAuthz              CA's origin, not account   a permit for authorizations that has this identifier
 finalize              CA's origin, not account   an order permit for exactly this CSR
 newAccount            CA's origin, not account   a one-shot permit for these contacts
@@ -80,7 +80,7 @@ def _elsewhere(request: Request, seal: str, account: Account, permits: Permits) 
             return "origin"
         case NewOrder():
             found = [*_authorizing(request, account, permits), *_ordering(request, account, permits)]
-            what = "an order for these identifiers, with this profile, notAfter and replaces,"
+            what = "an order for these identifiers, with this profile, notBefore, notAfter and replaces,"
         case NewAuthorization(identifier=identifier):
             found = [permit for permit in permits.of("authorize", account.name) if permit.has(identifier)]
             what, counted = "a newAuthz request for this identifier", f"{counted} {identifier}"
@@ -114,14 +114,15 @@ def _ordering(request: NewOrder, account: Account, permits: Permits) -> list[Per
         permit
         for permit in permits.of("order", account.name)
         if permit.covers(request.identifiers)
-        and (permit.profile, permit.not_after) == (request.profile, request.not_after)
+        and (permit.profile, permit.not_before, permit.not_after)
+        == (request.profile, request.not_before, request.not_after)
         and request.replaces in (None, permit.replaces)
     ]
 
 
 def _authorizing(request: NewOrder, account: Account, permits: Permits) -> list[Permit]:
     """An order that is left unfinished asks for nothing but authorizations."""
-    if (request.profile, request.not_after, request.replaces) != (None, None, None):
+    if (request.profile, request.not_before, request.not_after, request.replaces) != (None,) * 4:
         return []
     return [permit for permit in permits.of("authorize", account.name) if permit.covers(request.identifiers)]
 

@@ -13,7 +13,7 @@ from typing import Any
 from acmed import base64url
 from acmed.names import Identifier
 
-_ORDER_MEMBERS = {"profile", "notAfter", "replaces"}
+_ORDER_MEMBERS = {"profile", "notBefore", "notAfter", "replaces"}
 
 
 class NotUnderstood(ValueError):
@@ -36,10 +36,11 @@ class ChallengeAnswer:
 
 @dataclass(frozen=True)
 class NewOrder:
-    """Section 7.4. profile: draft-ietf-acme-profiles. not_after: RFC 3339. replaces: RFC 9773 section 5."""
+    """Section 7.4. profile: draft-ietf-acme-profiles. not_before, not_after: RFC 3339. replaces: RFC 9773 section 5."""
 
     identifiers: frozenset[Identifier]
     profile: str | None = None
+    not_before: str | None = None
     not_after: str | None = None
     replaces: str | None = None
     operation = "newOrder"
@@ -170,7 +171,8 @@ def of_orders(message: dict[str, Any]) -> NewOrder | NewAuthorization | Finalize
     match message:
         case {"identifiers": list(identifiers), **rest} if rest.keys() <= _ORDER_MEMBERS and _strings(rest.values()):
             names = frozenset(_identifier(item) for item in identifiers)
-            return NewOrder(names, rest.get("profile"), rest.get("notAfter"), rest.get("replaces"))
+            begin, end = rest.get("notBefore"), rest.get("notAfter")
+            return NewOrder(names, rest.get("profile"), begin, end, rest.get("replaces"))
         case {"identifier": identifier, **rest} if not rest:
             return NewAuthorization(_identifier(identifier))
         case {"csr": str(csr), **rest} if not rest:

@@ -48,7 +48,7 @@ class AccountObject:
             "LastError": [attempts.error_name, attempts.error_message],
             "LastErrorTimestamp": attempts.error_time,
             "Failures": attempts.failures,
-            "RetryAt": attempts.retry_at if attempts.is_waiting(now) else 0,
+            "RetryAt": attempts.waits_until(now),
         }
 
     async def _update(self, call: Call, options: dict[str, Variant]) -> tuple[int, str]:

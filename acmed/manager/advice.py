@@ -22,7 +22,8 @@ _BY_TYPE = {
     "incorrectResponse": _REACH + "; something else answered",
     "invalidContact": "give a mail address that the CA takes",
     "invalidProfile": "set another profile; the CA's directory lists what there is",
-    "malformed": "the CA did not understand acmed: report it, with the journal of acme-clientd",
+    "malformed": "the CA does not take the request: look at the names and settings that it speaks of; where it speaks "
+    "of none, report it, with the journal of acme-clientd",
     "orderNotReady": "the CA has not validated every name yet: order again",
     "rateLimited": "wait; trying again before makes it longer",
     "rejectedIdentifier": "the CA does not issue for that name: leave it out, or take another CA",

@@ -57,7 +57,7 @@ async def poll(names: Sequence[str], catalogue: Catalogue, daemons: Daemons) -> 
 
 async def _poll(name: str, catalogue: Catalogue, daemons: Daemons) -> None:
     status = catalogue.status(name)
-    if not status.configured or not status.installed:
+    if not status.configured or not status.ordered:
         return
     known = status.window or Window(status.fingerprint, certificate_id(catalogue.directory(name) / "cert.pem"))
     if not known.cert_id:
@@ -83,7 +83,7 @@ async def _poll(name: str, catalogue: Catalogue, daemons: Daemons) -> None:
     )
     if catalogue.status(name).fingerprint != known.fingerprint:
         return  # it was renewed meanwhile
-    expected = renewal.planned(status.installed, status.configured.renew_before)
+    expected = renewal.planned(status.ordered, status.configured.renew_before)
     if found.start and (found.start, found.end) != (known.start, known.end) and not start <= expected <= end:
         window = f"between {clock.text(start)} and {clock.text(end)}"
         journal.info("%s: the CA wants it to be renewed %s", name, window, certificate=name)

@@ -11,8 +11,9 @@ from acmed.manager.challenges import check_ours, choose, presented, rows, withdr
 from acmed.manager.counting import Counts
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
+from acmed.manager.neworder import Request, begin
 from acmed.manager.tools import Tools
-from acmed.manager.validation import Request, begin, complete, drop_order, drop_permit
+from acmed.manager.validation import complete, drop_order, drop_permit
 from acmed.names import Identifier, default_certificate_name
 
 _LONGEST = 150  # characters, so that there is room for the rest
@@ -56,8 +57,9 @@ async def _validated(job: Job, tools: Tools, request: Request) -> dict[str, Any]
         "PermitAuthorize", job=job.id, account=account.name, subject=job.name, identifiers=request.listed
     )
     begun = await begin(job, tools, request)
-    challenges = choose(begun.challenges, request.identifiers, tools.catalogue.configuration, None)
-    check_ours(challenges, permit["thumbprint"])
-    job.report("challenge", 25, rows(challenges, "pending"))
-    async with presented(job, tools, account, challenges) as presentation:
-        return await complete(job, tools, request, challenges, presentation)
+    with begun.counted:
+        challenges = choose(begun.challenges, request.identifiers, tools.catalogue.configuration, None)
+        check_ours(challenges, permit["thumbprint"])
+        job.report("challenge", 25, rows(challenges, "pending"))
+        async with presented(job, tools, account, challenges) as presentation:
+            return await complete(job, tools, request, challenges, presentation, begun.counted)

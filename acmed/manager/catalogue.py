@@ -9,7 +9,7 @@ from typing import Any
 
 from acmed import config, journal
 from acmed.config import Account, Certificate, Configuration, Problem
-from acmed.manager import errors, installed, outcome
+from acmed.manager import clock, errors, installed, outcome
 from acmed.manager.errors import Failure
 from acmed.manager.installed import Installed
 from acmed.manager.places import Places
@@ -100,7 +100,10 @@ class Catalogue:
             not_after=answer["notAfter"],
         )
         by, directory, stamp = account.name, account.directory, _key_stamp(configured)
-        issued = issuance(configured, fingerprint, by, directory, stamp, state.csr) if configured else None
+        issued = None
+        if configured:
+            issued = issuance(configured, fingerprint, by, directory, stamp, state.csr)
+            issued = replace(issued, backdated=_backdated(configured, found))
         files = installed.stamps(self.directory(name))
         state = replace(outcome.issued(state), installed=found, account=by, issued=issued, files=files)
         self._store.cache_certificate(name, state)
@@ -150,6 +153,12 @@ class Catalogue:
         status = self.status(name)
         if status.left_alone:
             self.save(name, replace(status.state, replace=True))
+
+    def compromised(self, name: str) -> None:
+        """Remembers that the key of what is installed is compromised. Raises Failure."""
+        status = self.status(name)
+        if status.installed and not status.compromised:
+            self.save(name, outcome.compromised(status.state, status.fingerprint, clock.now()))
 
     def polled(self, name: str, window: Window) -> None:
         """Remembers what the CA said about a certificate's renewal."""
@@ -227,6 +236,11 @@ def _key_stamp(configured: Certificate | None) -> str:
         return ""
 
 
+def _backdated(configured: Certificate, found: Installed) -> int:
+    """By how much the notBefore of what was ordered just now was put back: what was asked for, where the CA did it."""
+    return max(0, min((configured.backdate_hours or 0) * clock.HOUR, clock.now() - found.not_before))
+
+
 def _stamps(directory: Path) -> _FileStamps:
     try:
         with os.scandir(directory) as entries:
@@ -240,4 +254,4 @@ def _stamp(path: Path) -> _FileStamps:
         status = path.stat()
     except OSError:
         return ()
-    return ((str(path), status.st_ino, status.st_size, status.st_mtime_ns),)
+    return ((str(path), status.st_ino, status.st_size, status.st_ctime_ns),)  # with mode and owner, by which it counts

@@ -13,6 +13,7 @@ from acmed.config import Certificate
 from acmed.manager import clock
 from acmed.manager.catalogue import Catalogue
 from acmed.manager.jobs import Queue
+from acmed.manager.remembered import LOST
 from acmed.manager.requests import Certificates, Revocations
 from acmed.manager.status import Status
 
@@ -106,6 +107,7 @@ def _installed(status: Status) -> dict[str, Any]:
         "Issuer": installed.issuer if installed else "",
         "FingerprintSHA256": status.fingerprint,
         "Differences": list(status.differences),
+        "Damaged": status.damaged or status.state.files == LOST,
     }
 
 
@@ -115,6 +117,6 @@ def _renewal(status: Status, now: int) -> dict[str, Any]:
         "RenewAt": status.renew_at,
         "RenewalWindow": [window.start, window.end] if window else [0, 0],
         "RenewalExplanation": window.explanation if window else "",
-        "RetryAt": status.state.retry_at if status.is_waiting(now) else 0,
+        "RetryAt": status.state.waits_until(now),
         "Endangered": status.endangered(now),
     }

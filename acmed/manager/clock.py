@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
-DAY = 24 * 60 * MINUTE
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
 _LAST = 253_402_300_799 * SECOND  # the end of the year 9999, the last that can be shown
 

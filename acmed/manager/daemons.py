@@ -90,4 +90,5 @@ async def _pause(pauses: Iterator[float], daemon: str, method: str, error: Conne
 def _failure(daemon: str, method: str, error: VarlinkError | TimeoutError) -> Failure:
     if isinstance(error, VarlinkError):
         return errors.from_varlink(daemon, error)
-    return Failure(errors.TIMED_OUT, f"{daemon} did not answer {method} in time")
+    message = f"{daemon} did not answer {method} in time; see 'systemctl status {daemon}.service'"
+    return Failure(errors.TIMED_OUT, message)

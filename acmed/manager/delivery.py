@@ -4,51 +4,70 @@
 from dataclasses import replace
 
 from acmed import journal
-from acmed.manager.errors import DeliveryFailed
+from acmed.manager.errors import DeliveryFailed, Failure
 from acmed.manager.jobs import Job
-from acmed.manager.status import Status
 from acmed.manager.tools import Tools
-from acmed.names import OWN_FILES
+from acmed.names import HOOK_OF, OWN_FILES
 
-# Seconds: PID 1 reloads one unit after the other, and gives each 90 by default.
-_TIMEOUT = 600.0
+# Seconds: acme-privd waits 120 for each unit, one after the other, and as long for a hook.
+_LONGEST = 150.0
 
 
 async def deliver(job: Job, tools: Tools) -> None:
     """Has acme-privd write the certificate's own copies, and then copy the files and reload the units of each service
-    that has not got what is installed.
+    that has not got what is installed, and then run hooks. Each has its own time, and what came of it is remembered at
+    once: one that hangs keeps none of the others from theirs.
 
     Raises DeliveryFailed where that fails for any of them, or another Failure.
     """
-    status = tools.catalogue.status(job.name)
-    if not status.undelivered:
+    undelivered = tools.catalogue.status(job.name).undelivered
+    if not undelivered:
         return
     job.commit()
-    job.report("reload", 95)
-    failed = await _deliver(job, tools, status, [OWN_FILES]) if OWN_FILES in status.undelivered else {}
-    status = tools.catalogue.status(job.name)
-    if services := [name for name in status.undelivered if name != OWN_FILES]:
-        failed |= await _deliver(job, tools, status, services)
-    for service, message in failed.items():
-        journal.error("%s was not delivered to %s: %s", job.name, service, message, service=service)
+    failed: dict[str, str] = {}
+    if OWN_FILES in undelivered:
+        await _deliver(job, tools, OWN_FILES, failed)
+    for name in tools.catalogue.status(job.name).undelivered:
+        if name != OWN_FILES:
+            await _deliver(job, tools, name, failed)
+    for name, message in failed.items():
+        journal.error("%s was not delivered to %s: %s", job.name, name, message, service=name)
     if failed:
-        reasons = "; ".join(f"{service}: {message}" for service, message in failed.items())
+        reasons = "; ".join(f"{name}: {message}" for name, message in failed.items())
         raise DeliveryFailed(f"The certificate is installed, but not delivered to {reasons}")
 
 
-async def _deliver(job: Job, tools: Tools, status: Status, names: list[str]) -> dict[str, str]:
-    """Remembers who has got it, and what went wrong, which is the answer. Raises Failure."""
-    answer = await tools.daemons.priv("Deliver", timeout=_TIMEOUT, job=job.id, certificate=job.name, services=names)
-    wanted = status.deliveries
-    delivered = {one["service"]: wanted[one["service"]] for one in answer["deliveries"] if not one["error"]}
-    failed = {one["service"]: one["error"] for one in answer["deliveries"] if one["error"]}
-    after = tools.catalogue.status(job.name)
+async def _deliver(job: Job, tools: Tools, name: str, failed: dict[str, str]) -> None:
+    """Adds to failed what went wrong. Raises Failure: what came of it cannot be remembered."""
+    status, error = tools.catalogue.status(job.name), ""
+    if name not in status.deliveries:
+        return  # the configuration has changed meanwhile
+    job.report("reload", 95, detail=name)
+    if (service := name.removeprefix(HOOK_OF)) in failed:
+        error = f"it is run when {service} has got the certificate"
+    else:
+        try:
+            answer = await tools.daemons.priv(
+                "Deliver", timeout=_longest(tools, service), job=job.id, certificate=job.name, services=[name]
+            )
+            error = "; ".join(one["error"] for one in answer["deliveries"] if one["error"])
+        except Failure as failure:
+            error = failure.message
+    if error:
+        failed[name] = error
+    after, wanted = tools.catalogue.status(job.name), status.deliveries
     # Services that read copies which come late were told of them when they were not there.
-    is_late = OWN_FILES in delivered and status.undelivered[OWN_FILES]
-    kept = {} if is_late else {name: had for name, had in after.state.delivered.items() if name in wanted}
+    is_late = name == OWN_FILES and not error and status.undelivered[OWN_FILES]
+    kept = {} if is_late else {one: had for one, had in after.state.delivered.items() if one in wanted}
     # Where the key has got another owner or group, other files have come into the place of those that were right.
     files = after.files if status.files == status.state.files else after.state.files
-    errors = {name: error for name, error in after.state.delivery_errors.items() if name in wanted.keys() - names}
-    state = replace(after.state, delivered=kept | delivered, delivery_errors=errors | failed, files=files)
+    errors = {one: said for one, said in after.state.delivery_errors.items() if one in wanted and one != name}
+    delivered, errors = ({}, errors | {name: error}) if error else ({name: wanted[name]}, errors)
+    state = replace(after.state, delivered=kept | delivered, delivery_errors=errors, files=files)
     tools.catalogue.save(job.name, state)
-    return failed
+
+
+def _longest(tools: Tools, service: str) -> float:
+    """Seconds."""
+    known = tools.catalogue.configuration.services.get(service)
+    return _LONGEST * max(1, len(known.units)) if known else _LONGEST

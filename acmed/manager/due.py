@@ -105,6 +105,12 @@ class Due:
             except Failure as failure:  # the timer tries it, too
                 journal.error("%s was not ordered again: %s", name, failure.message, certificate=name)
 
+    def replace_compromised(self, uid: int) -> None:
+        """The same for those whose key is compromised, as it is that of another one that was revoked."""
+        for status in self._statuses():
+            if status.compromised:
+                self.follow_up(status.name, uid)
+
     def next_retry(self) -> int:
         """When acmed is to try something again by itself, in microseconds since the epoch; 0 where that is not soon."""
         now = clock.now()
@@ -146,7 +152,7 @@ class Due:
         if not account.authorize or account.uri is None:
             return False
         state = self._catalogue.account(account.name)
-        if state.is_waiting(now):
+        if state.waits_until(now):
             return False
         if set(map(str, account.authorize)) <= set(state.authorized) and now < state.expires:
             return False

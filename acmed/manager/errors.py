@@ -44,13 +44,15 @@ ALREADY_REVOKED = _ACME + "alreadyRevoked"
 _LONGEST = 16_000
 # Rate limits are counted over weeks at most (seconds).
 _LONGEST_WAIT = 30 * 24 * 3600
+_REQUEST_TIMEOUT = 408  # the word of somebody in between, who does not know what the CA does
 
 
 class Failure(DBusError):
     """Why a step failed.
 
     retry_after: seconds that the CA asks to wait, or None. of_ca: it is the CA's own, so that another one may do it.
-    lost: the CA's order cannot become valid any more. identifiers: those that the CA says it is about.
+    lost: the CA's order cannot become valid any more. refused: the CA said no to the request, or was not sent it, so
+    that it has done nothing. identifiers: those that the CA says it is about.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class Failure(DBusError):
         *,
         of_ca: bool = False,
         lost: bool = False,
+        refused: bool = False,
         identifiers: Iterable[str] = (),
     ) -> None:
         super().__init__(name, journal.printable(message)[:_LONGEST])
         self.retry_after = retry_after
         self.of_ca = of_ca or name == RATE_LIMITED
         self.lost = lost
+        self.refused = refused
         self.identifiers = tuple(identifiers)
 
     @property
@@ -105,7 +109,8 @@ def from_varlink(daemon: str, error: VarlinkError) -> Failure:
         if kind == "InvalidChain":
             return ChainRefused(describe(error.parameters))
         retry_after, words = _wait(error.parameters)
-        return Failure(name, describe(error.parameters) + words, retry_after, of_ca=kind in _OF_CA)
+        message = describe(error.parameters) + words
+        return Failure(name, message, retry_after, of_ca=kind in _OF_CA, refused=kind in _UNSENT)
     return Failure(UNAVAILABLE, f"{daemon} failed ({error.name}); see 'journalctl -u {daemon}.service'")
 
 
@@ -121,6 +126,7 @@ def _is_declared(interface: str, kind: str, parameters: dict[str, Any]) -> bool:
 
 INTERFACES = ("org.acmed.Priv", "org.acmed.Client", "org.acmed.DNS")
 _OF_CA = ("Unreachable", "TimedOut")
+_UNSENT = ("NoSuchAccount", "KeyUnavailable", "NotPermitted")  # no request is sent without a signature
 # By the last part of the error's name: the interfaces use a name for one thing only.
 _TRANSLATIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "NoSuchCertificate": (NO_SUCH_CERTIFICATE, lambda it: f"There is no certificate '{it['certificate']}'"),
@@ -185,6 +191,8 @@ def _acme(parameters: dict[str, Any]) -> Failure:
         retry_after,
         of_ca=kind in ("badNonce", "rateLimited", "serverInternal") or status >= 500,
         lost=parameters["final"],
+        # As acmed.clientd.errors.AcmeError.is_refusal; 0 is what acme-clientd knew without asking.
+        refused=not parameters["final"] and (status == 0 or (400 <= status < 500 and status != _REQUEST_TIMEOUT)),
         identifiers=[problem["identifier"]["value"] for problem in problems if problem.get("identifier")],
     )
 

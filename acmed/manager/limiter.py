@@ -1,95 +1,137 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What acmed itself keeps to at each CA, so that no loop can ever use up a limit there: [account.NAME.limits].
 
-Counted is what came to pass: orders that the CA has made, certificates, and authorizations that failed. It is kept in
-limits/ACCOUNT.json: seconds since the epoch, by what is counted and what about.
+An order counts for all that it may lead to from before the CA is asked for it: for itself, for its certificate, and for
+a failed validation of each of its names. What certainly does not come to pass is given back. Where nobody knows, as an
+answer was lost or acmed was killed, it stays counted.
 """
 
-import hashlib
 import time
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
 
 from acmed.config import Account
 from acmed.config.model import Limits, Rate
-from acmed.manager import clock, errors, jsonfile
+from acmed.manager import clock, errors
+from acmed.manager.counted import Counted, Held, read, within
 from acmed.manager.counting import Counts
 from acmed.manager.errors import Failure
+from acmed.manager.subjects import exact, plain, registered
 from acmed.names import Identifier
-from acmed.varlink.idl import parse
 
-_SCHEMA = parse(
-    """
-interface org.acmed.Limits
-type Events (orders: [string][]int, certificates: [string][]int, duplicates: [string][]int,
-  failures: [string][]int)
-"""
-)
-
-# By kind (the names of Limits), then by what it is about: "" for the account as a whole.
-_Events = dict[str, dict[str, list[int]]]
-_IPV6_NETWORK = 64  # bits; Let's Encrypt counts an IPv6 address as its network
+_Item = tuple[str, str]  # kind (the names of Limits), and what it is about
+_ORDER = ("orders", "")
 
 
 class Limiter:
-    """What happened at each CA, of which what is past is forgotten. identifiers: those of one order."""
+    """What is counted at each CA. identifiers: those of one order. name: that of the certificate, or of what is
+    authorized, which has one order at a time.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory / "limits"
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._known: dict[str, _Events] = {}
+        self._known: dict[str, Counted] = {}
 
     def check(self, account: Account, identifiers: Collection[Identifier], counts: Counts) -> None:
         """Raises Failure RateLimited where a new order would go over a limit."""
-        limits, now = account.limits, int(time.time())
-        for kind, rate, subject, words in _limits(limits, identifiers, counts):
-            times = _within(self._events(account).get(kind, {}).get(subject, []), rate, now)
+        now, counted = int(time.time()), self._counted(account)
+        under_way = counted.under_way()
+        for kind, rate, subject, words in _limits(account.limits, identifiers, counts):
+            begun = under_way.get((kind, subject), [])
+            times = within([*counted.times.get(kind, {}).get(subject, []), *begun], rate, now)
             if len(times) >= rate.count:
-                raise _limited(account, rate, words, times[-rate.count] + rate.seconds - now, now)
+                what = f"{rate.count} {words} in {_period(rate)}" + (", with what is under way" if begun else "")
+                raise _limited(account, what, times[-rate.count] + rate.seconds - now, now)
 
-    def ordered(self, account: Account, counts: Counts) -> None:
-        """The CA has made an order."""
-        if "orders" in counts.value:
-            self._count(account, "orders", [""])
+    def reserve(
+        self, account: Account, name: str, identifiers: Collection[Identifier], counts: Counts
+    ) -> "Reservation":
+        """Counts a new order, which the CA is asked for next. Raises as check()."""
+        self.over(account, name)
+        self.check(account, identifiers, counts)
+        return Reservation(self._counted(account), account, name, _items(account, identifiers, counts), "orders")
 
-    def issued(self, account: Account, identifiers: Collection[Identifier], counts: Counts) -> None:
-        """The CA has issued a certificate."""
-        if "certificates" in counts.value and account.limits.certificates:
-            self._count(account, "certificates", registered(identifiers))
-        if "duplicates" in counts.value:
-            self._count(account, "duplicates", [exact(identifiers)])
+    def made(self, account: Account, name: str, identifiers: Collection[Identifier], counts: Counts) -> "Reservation":
+        """What an order counts for that the CA has, whatever the limits are. What is counted of it already stays so."""
+        items = _items(account, identifiers, counts) - {_ORDER}  # that was counted when it was made
+        self.over(account, name, items)
+        return Reservation(self._counted(account), account, name, items)
 
-    def failed(self, account: Account, identifiers: Iterable[Identifier]) -> None:
-        """The CA could not validate these."""
-        self._count(account, "failures", sorted(map(_plain, identifiers)))
+    def over(self, account: Account, name: str, but: Collection[_Item] = ()) -> None:
+        """An order has ended that acmed did not see the end of: what the CA was asked for stays counted."""
+        counted = self._counted(account)
+        left = [one for one in counted.held.get(name, []) if (one.kind, one.subject) not in but]
+        for one in left:
+            counted.held[name].remove(one)
+            if one.asked:
+                counted.add(one.kind, one.subject, one.since)
+        if left:
+            counted.write(account.limits)
 
-    def _count(self, account: Account, kind: str, subjects: Iterable[str]) -> None:
-        rate: Rate | None = getattr(account.limits, kind)
-        if rate is None:
-            return
-        now, events = int(time.time()), self._events(account)
-        for subject in subjects:
-            events.setdefault(kind, {}).setdefault(subject, []).append(now)
-        jsonfile.cache(self._directory / f"{account.name}.json", self._pruned(account, now))
-
-    def _pruned(self, account: Account, now: int) -> _Events:
-        """Forgets what no limit looks at any more."""
-        kept: _Events = {}
-        for kind in asdict(Limits()):
-            rate: Rate | None = getattr(account.limits, kind)
-            counted = self._events(account).get(kind, {}) if rate else {}
-            times = {subject: _within(counted[subject], rate, now)[-rate.count :] for subject in counted if rate}
-            kept[kind] = {subject: some for subject, some in times.items() if some}
-        self._known[account.name] = kept
-        return kept
-
-    def _events(self, account: Account) -> _Events:
+    def _counted(self, account: Account) -> Counted:
         if account.name not in self._known:
-            self._known[account.name] = jsonfile.read(self._directory / f"{account.name}.json", _decode) or {}
-        return self._known[account.name]
+            self._known[account.name] = read(self._directory / f"{account.name}.json")
+        counted = self._known[account.name]
+        if counted.set_right(int(time.time())):
+            counted.write(account.limits)
+        return counted
+
+
+class Reservation:
+    """What one order counts for, until it is known what comes of it. As a context it gives back, at a failure, what the
+    CA was not asked for yet; what is left then is for the next run to settle.
+    """
+
+    def __init__(self, counted: Counted, account: Account, name: str, items: Iterable[_Item], *asked: str) -> None:
+        self._counted = counted
+        self._limits = account.limits
+        self._name = name
+        self._open = set(items)
+        new = self._open - {(one.kind, one.subject) for one in self._held}
+        added = [Held(*item, int(time.time()), item[0] in asked) for item in sorted(new)]
+        self._become([*self._held, *added], durable=True)
+
+    def asked(self, *kinds: str) -> None:
+        """The CA is asked for that next."""
+        self._become([replace(one, asked=one.asked or one.kind in kinds) for one in self._held])
+
+    def keep(self, *kinds: str, subjects: Collection[str] | None = None) -> None:
+        """That came to pass, for some subjects or for all: it counts from now on."""
+        kept = {one for one in self._open if one[0] in kinds and (subjects is None or one[1] in subjects)}
+        self._open -= kept
+        for kind, subject in sorted(kept):
+            self._counted.add(kind, subject, int(time.time()))
+        self._become([one for one in self._held if (one.kind, one.subject) not in kept], changed=bool(kept))
+
+    def give_back(self, *kinds: str) -> None:
+        """That did not come to pass; without kinds: nothing did."""
+        self._open = {one for one in self._open if kinds and one[0] not in kinds}
+        self._become([one for one in self._held if kinds and one.kind not in kinds])
+
+    def __enter__(self) -> "Reservation":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._become([one for one in self._held if one.asked])
+
+    @property
+    def _held(self) -> list[Held]:
+        return self._counted.held.get(self._name, [])
+
+    def _become(self, held: list[Held], changed: bool = False, durable: bool = False) -> None:
+        if changed or held != self._held:
+            self._counted.held[self._name] = held
+            self._counted.write(self._limits, durable)
+
+
+def _items(account: Account, identifiers: Collection[Identifier], counts: Counts) -> set[_Item]:
+    return {(kind, subject) for kind, _, subject, _ in _limits(account.limits, identifiers, counts)}
 
 
 def _limits(
@@ -97,8 +139,8 @@ def _limits(
 ) -> Iterator[tuple[str, Rate, str, str]]:
     """Each limit that an order comes under: its kind, rate, subject, and what it counts, for people."""
     if limits.failures:
-        for identifier in sorted(set(map(_plain, identifiers))):
-            yield "failures", limits.failures, identifier, f"failed validations of {identifier}"
+        for name in plain(identifiers):
+            yield "failures", limits.failures, name, f"failed validations of {name}"
     if limits.orders and "orders" in counts.value:
         yield "orders", limits.orders, "", "orders"
     if limits.certificates and "certificates" in counts.value:
@@ -108,60 +150,14 @@ def _limits(
         yield "duplicates", limits.duplicates, exact(identifiers), "certificates for exactly these names"
 
 
-def registered(identifiers: Iterable[Identifier]) -> list[str]:
-    """What Let's Encrypt counts certificates by: the registered domain of a name, an IPv4 address, the network of an
-    IPv6 address.
-    """
-    return sorted({_domain(one.value) if one.type == "dns" else _network(one.value) for one in identifiers})
+def _period(rate: Rate) -> str:
+    return f"{rate.seconds // 3600} h" if rate.seconds % 3600 == 0 else f"{rate.seconds} s"
 
 
-def exact(identifiers: Iterable[Identifier]) -> str:
-    """A set of identifiers, in few characters."""
-    return hashlib.sha256(",".join(sorted(map(str, identifiers))).encode()).hexdigest()[:32]
-
-
-def _plain(identifier: Identifier) -> str:
-    """What is validated: a wildcard by the name under it."""
-    return identifier.value.removeprefix("*.")
-
-
-def _network(address: str) -> str:
-    from ipaddress import IPv4Address, ip_address, ip_network  # noqa: PLC0415  few certificates have one
-
-    found = ip_address(address)
-    return address if isinstance(found, IPv4Address) else str(ip_network((found, _IPV6_NETWORK), strict=False))
-
-
-def _domain(name: str) -> str:
-    """The name right below the longest public suffix; one that is a suffix itself counts as such."""
-    plain = name.removeprefix("*.")
-    # A top-level domain that is not in the list is a public suffix too (publicsuffix.org/list, "*").
-    return _suffixes().get_sld(plain, strict=True) or ".".join(plain.split(".")[-2:])
-
-
-@cache
-def _suffixes() -> Any:
-    # Reads a list of ten thousand, for which only accounts with such a limit have a use.
-    from publicsuffix2 import PublicSuffixList  # noqa: PLC0415
-
-    return PublicSuffixList()
-
-
-def _within(times: Iterable[int], rate: Rate, now: int) -> list[int]:
-    """Those that count now, oldest first. A clock that was set back makes none of them last longer."""
-    return sorted(moment for moment in times if now - rate.seconds < moment <= now)
-
-
-def _limited(account: Account, rate: Rate, words: str, wait: int, now: int) -> Failure:
+def _limited(account: Account, words: str, wait: int, now: int) -> Failure:
     until = clock.text((now + wait) * clock.SECOND)
-    period = f"{rate.seconds // 3600} h" if rate.seconds % 3600 == 0 else f"{rate.seconds} s"
     return Failure(
         errors.RATE_LIMITED,
-        f"acmed keeps to a limit of account '{account.name}': {rate.count} {words} in {period}; not before {until}",
+        f"acmed keeps to a limit of account '{account.name}': {words}; not before {until}",
         wait,
     )
-
-
-def _decode(data: dict[str, Any]) -> _Events:
-    _SCHEMA.check(data, _SCHEMA.types["Events"])
-    return data

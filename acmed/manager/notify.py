@@ -50,7 +50,7 @@ class Notifier:
         and then once a day; not of a revocation, of which whoever asked for it knows.
         """
         status, now = self._catalogue.status(job.name), clock.now()
-        state, retry = status.state, status.state.retry_at if status.is_waiting(now) else 0
+        state, retry = status.state, status.state.waits_until(now)
         _log(job, job.name, failure, state.failures, retry, _FAILED)
         path = objectpaths.certificate(job.name)
         body = (job.name, path, failure.name, failure.message, retry)
@@ -65,7 +65,7 @@ class Notifier:
         """
         name, now = job.record.account_name, clock.now()
         state = self._catalogue.account(name)
-        retry = state.retry_at if state.is_waiting(now) else 0
+        retry = state.waits_until(now)
         names = ", ".join(job.record.identifiers)
         _log(job, names, failure, state.failures, retry, _NOT_AUTHORIZED)
         body = (name, objectpaths.account(name), failure.name, failure.message, retry)
@@ -83,7 +83,7 @@ class Notifier:
 
     def look(self, status: Status, now: int) -> None:
         """Tells, once, of a certificate that should have been renewed by now, or that its CA wants replaced at once."""
-        installed, told = status.installed, status.state.told
+        installed, told = status.ordered, status.state.told
         if not installed or status.revoked:
             return
         window = status.window

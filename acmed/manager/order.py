@@ -8,13 +8,15 @@ from acmed import journal
 from acmed.config import Account, Certificate
 from acmed.manager import errors, failover
 from acmed.manager.challenges import check_ours, choose, presented, rows, withdraw_left
-from acmed.manager.counting import Counts, without_replaces
+from acmed.manager.counting import without_replaces
 from acmed.manager.delivery import deliver
 from acmed.manager.errors import ChainRefused, Failure
 from acmed.manager.jobs import Job
+from acmed.manager.limiter import Reservation
+from acmed.manager.neworder import Request, begin
 from acmed.manager.preflight import Preflight
 from acmed.manager.tools import Tools
-from acmed.manager.validation import Request, begin, complete, drop_order
+from acmed.manager.validation import complete, drop_order
 from acmed.names import Identifier
 
 
@@ -90,21 +92,23 @@ class _Attempt:
             without_replaces(tools.catalogue, job.name, account, identifiers),
             csr=material["csr"],
             profile=material["profile"],
+            not_before=material["notBefore"],
             not_after=material["notAfter"],
             replaces=material["replaces"],
             preferred_chain=material["preferredChain"],
         )
         begun = await begin(job, tools, request, preflight.passed)
-        challenges = choose(begun.challenges, request.identifiers, tools.catalogue.configuration, self._certificate)
-        check_ours(challenges, material["thumbprint"])
-        job.report("challenge", 25, rows(challenges, "pending"))
-        if begun.resumed:
-            await preflight.passed_for(challenges)
-        # What is presented is put away while the CA issues and the certificate is installed.
-        async with presented(job, tools, account, challenges) as presentation:
-            last = await complete(job, tools, request, challenges, presentation, self._unfinished)
-            job.commit()
-            await self._install(material, request, begun.counts, last["chain"])
+        with begun.counted:
+            challenges = choose(begun.challenges, request.identifiers, tools.catalogue.configuration, self._certificate)
+            check_ours(challenges, material["thumbprint"])
+            job.report("challenge", 25, rows(challenges, "pending"))
+            if begun.resumed:
+                await preflight.passed_for(challenges)
+            # What is presented is put away while the CA issues and the certificate is installed.
+            async with presented(job, tools, account, challenges) as presentation:
+                last = await complete(job, tools, request, challenges, presentation, begun.counted, self._unfinished)
+                job.commit()
+                await self._install(material, request, begun.counted, last["chain"])
         await drop_order(tools.daemons, job.id, job.name)
 
     async def _material(self) -> dict[str, Any]:
@@ -120,7 +124,9 @@ class _Attempt:
             job.keep(new_key=False)  # it has one; begun again, it is to go on with that
         return material
 
-    async def _install(self, material: dict[str, Any], request: Request, counts: Counts, chain: str | None) -> None:
+    async def _install(
+        self, material: dict[str, Any], request: Request, counted: Reservation, chain: str | None
+    ) -> None:
         job, tools = self._job, self._tools
         if chain is None:
             raise Failure(errors.UNAVAILABLE, "acme-clientd ended the order without a certificate")
@@ -130,7 +136,7 @@ class _Attempt:
                 "Install", job=job.id, certificate=job.name, request=material["request"], chain=chain
             )
         except ChainRefused:
-            tools.limiter.issued(self._account, request.identifiers, counts)
+            counted.keep("certificates", "duplicates")
             await drop_order(tools.daemons, job.id, job.name)  # it would give the same chain at each attempt
             raise
         names = [identifier.value for identifier in request.identifiers]
@@ -138,7 +144,7 @@ class _Attempt:
             tools.catalogue.installed(job.name, installed, names, self._account)
         except OSError as error:
             raise Failure(errors.INSTALL_FAILED, f"Cannot read what was installed: {error.strerror}") from error
-        tools.limiter.issued(self._account, request.identifiers, counts)
+        counted.keep("certificates", "duplicates")
         journal.notice(
             "%s is installed, serial number %s, issued by %s",
             job.name,

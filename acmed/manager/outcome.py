@@ -34,15 +34,29 @@ def after(state: CertificateState, kind: str, failure: Failure | None, now: int)
 
 def issued(state: CertificateState) -> CertificateState:
     """The state of a certificate that the CA has issued anew: whatever failed before is over."""
-    return replace(_cleared(state), replace=False, limited_until=0, told=replace(state.told, failed=0))
+    told = replace(state.told, failed=0)
+    return replace(_cleared(state), replace=False, awaits_key=False, limited_until=0, told=told)
 
 
-def revoked(state: CertificateState, fingerprint: str, wanted: bool, now: int) -> CertificateState:
-    """The state of a certificate that is revoked. wanted: another one is to be ordered.
+def revoked(
+    state: CertificateState, fingerprint: str, wanted: bool, now: int, awaits_key: bool = False
+) -> CertificateState:
+    """The state of a certificate that is revoked. wanted: another one is to be ordered; awaits_key: when there is
+    another key for it.
 
     That waits for no pause which acmed made after failures: they begin anew. For what the CA asked for it does wait.
     """
-    state = replace(state, revoked=fingerprint, replace=wanted, told=replace(state.told, failed=0))
+    replaced = replace(state, revoked=fingerprint, replace=wanted and not awaits_key, awaits_key=wanted and awaits_key)
+    return _anew(replaced, now)
+
+
+def compromised(state: CertificateState, fingerprint: str, now: int) -> CertificateState:
+    """The state of a certificate whose key is compromised: another one is to be ordered, as after a revocation."""
+    return _anew(replace(state, compromised=fingerprint), now)
+
+
+def _anew(state: CertificateState, now: int) -> CertificateState:
+    state = replace(state, told=replace(state.told, failed=0))
     if state.error_time <= now < state.limited_until:
         return replace(state, failures=1, retry_at=state.limited_until)
     return replace(_cleared(state), limited_until=0)

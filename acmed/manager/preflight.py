@@ -30,6 +30,8 @@ TIMEOUT = 60.0
 # What is about this host or the CA, and not about an identifier.
 _CLOCK, _DIRECTORY = "clock", "directory"
 _RECORDS = "records"  # of org.acmed.DNS
+# What acme-dnsd has to set a record for, or to say who does: without it, an order would be in vain.
+_SET_FOR_EACH = {ChallengeType.DNS_01, ChallengeType.DNS_ACCOUNT_01}
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ async def look(tools: Tools, certificate: Certificate, account: Account, job: in
             account=account.uri or "",
         )
     except Failure as failure:
-        return [*found, Finding("dns", account.name, WARNING, f"DNS was not looked at: {failure.message}")]
+        severity = ERROR if set(looked_at.values()) & _SET_FOR_EACH else WARNING
+        return [*found, Finding("dns", account.name, severity, f"DNS was not looked at: {failure.message}")]
     believed = map(_believed, answer["findings"])
     issuer = next(filter(is_issuer, map(str.lower, issuers)), account.origin[1])
 

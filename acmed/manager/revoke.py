@@ -5,7 +5,7 @@ import base64
 import hashlib
 
 from acmed import journal
-from acmed.manager import clock, errors, outcome
+from acmed.manager import clock, errors, outcome, providedkeys
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
 from acmed.manager.status import Status, why_no_new_key
@@ -29,7 +29,7 @@ async def revoke(job: Job, tools: Tools) -> None:
         else:
             sign = _by_its_key if job.record.certificate_key else _by_account
             fingerprint = await sign(job, tools)
-        _remember(job, tools, fingerprint)
+        await _remember(job, tools, fingerprint)
     job.report("revoke", 80)
     try:
         await tools.daemons.priv("Archive", job=job.id, certificate=job.name, fingerprint=fingerprint)
@@ -52,6 +52,7 @@ async def _by_account(job: Job, tools: Tools) -> str:
         return job.record.before
     permit = await tools.daemons.priv("PermitRevoke", job=job.id, certificate=job.name, reason=job.record.reason)
     job.commit()
+    _replace_others(job, tools, permit["sharing"])
     job.report("revoke", 40)
     await _send(job, tools, permit["account"], permit["der"])
     return hashlib.sha256(base64.b64decode(permit["der"])).hexdigest()
@@ -59,8 +60,9 @@ async def _by_account(job: Job, tools: Tools) -> str:
 
 async def _by_any_account(job: Job, tools: Tools) -> None:
     account, der, reason = job.record.account_name, job.record.der, job.record.reason
-    await tools.daemons.priv("PermitRevokeOther", job=job.id, account=account, der=der, reason=reason)
+    permit = await tools.daemons.priv("PermitRevokeOther", job=job.id, account=account, der=der, reason=reason)
     job.commit()
+    _replace_others(job, tools, permit["sharing"])
     job.report("revoke", 40)
     await _send(job, tools, account, der)
 
@@ -91,6 +93,7 @@ async def _by_its_key(job: Job, tools: Tools) -> str:
         signed = await tools.daemons.priv(
             "SignRevocation", job=job.id, certificate=job.name, reason=job.record.reason, **nonce
         )
+        _replace_others(job, tools, signed.pop("sharing"))
         job.report("revoke", 40)
         try:
             await tools.daemons.client("SendRevocation", timeout=_TIMEOUT, job=job.id, account=account, **signed)
@@ -102,6 +105,18 @@ async def _by_its_key(job: Job, tools: Tools) -> str:
         else:
             break
     return status.fingerprint
+
+
+def _replace_others(job: Job, tools: Tools, names: list[str]) -> None:
+    """Has certificates ordered again whose key is compromised, too: that of the one which is revoked. acme-privd does
+    not use it for another one, whatever the CA says to the revocation. Raises Failure.
+    """
+    others = sorted(set(names) & tools.catalogue.names - {job.name}) if job.record.replace else []
+    for name in others:
+        tools.catalogue.compromised(name)
+        journal.notice("%s has the same key, which is compromised, and is ordered again", name, certificate=name)
+    if others:
+        job.remark(f"ordered again, as they have the same key, which is compromised: {', '.join(others)}")
 
 
 def _of_its_ca(status: Status, tools: Tools) -> str:
@@ -120,20 +135,22 @@ def _of_its_ca(status: Status, tools: Tools) -> str:
     return others[0]
 
 
-def _remember(job: Job, tools: Tools, fingerprint: str) -> None:
+async def _remember(job: Job, tools: Tools, fingerprint: str) -> None:
     """Tells, too, where it is not replaced at once."""
-    status, now = tools.catalogue.status(job.name), clock.now()
-    why_not = why_no_new_key(status.configured) if status.configured and job.record.replace else ""
-    wanted = job.record.replace and not why_not
-    state = outcome.revoked(status.state, fingerprint, wanted, now)
+    status, wanted = tools.catalogue.status(job.name), job.record.replace
+    why_not = why_no_new_key(status.configured) if status.configured else ""
+    state = outcome.revoked(status.state, fingerprint, wanted, clock.now(), awaits_key=bool(why_not))
     tools.catalogue.save(job.name, state)
     journal.notice("%s is revoked (%s)", job.name, PUBLISHED[job.record.reason], fingerprint=fingerprint)
-    if wanted and state.retry_at:
+    if wanted and why_not:
+        await providedkeys.look([job.name], tools.catalogue, tools.daemons)  # root may have put another one there
+        status = tools.catalogue.status(job.name)
+    if wanted and status.left_alone:
+        remark = f"not replaced: {why_not}"
+    elif wanted and state.retry_at:
         remark = f"not replaced before {clock.text(state.retry_at)}: {state.error_message}"
     elif wanted and status.problem:
         remark = f"not replaced as long as its configuration is broken: {status.problem}"
-    elif why_not:
-        remark = f"not replaced: {why_not}"
     else:
         return
     journal.notice("%s is %s", job.name, remark)

@@ -139,6 +139,8 @@ class Service:
             journal.error("%s of %s: %s", job.record.type, job.name, failure, result=result)
         if result == "canceled":
             return
+        if job.record.type == jobs.REVOKE:
+            asyncio.get_running_loop().call_soon(self._due.replace_compromised, job.record.uid)
         if is_ours:
             self._certificate_ended(job, failure)
         elif is_scheduled:

@@ -4,7 +4,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from acmed.config import Certificate
@@ -59,21 +59,36 @@ class Status:
     @property
     def renew_at(self) -> int:
         """0 where nothing is installed."""
-        return renewal.renew_at(self.installed, self._before, self.window) if self.installed else 0
+        return renewal.renew_at(self.ordered, self._before, self.window) if self.ordered else 0
+
+    @property
+    def ordered(self) -> Installed | None:
+        """What is installed, with the lifetime that it had when it was ordered: by how much its notBefore was put back
+        is no time in which it could be renewed, and counted as such would have it renewed again at once.
+        """
+        if not self.installed or not self.issued:
+            return self.installed
+        return replace(self.installed, not_before=self.installed.not_before + self.issued.backdated)
 
     @property
     def revoked(self) -> bool:
         return bool(self.installed) and self.state.revoked == self.fingerprint
 
     @property
+    def compromised(self) -> bool:
+        """Whether its key was said to be compromised, and is not used again."""
+        return bool(self.installed) and self.state.compromised == self.fingerprint
+
+    @property
     def left_alone(self) -> bool:
-        """Whether it was revoked, and nothing is to be ordered in its place."""
-        return self.revoked and not self.state.replace
+        """Whether it was revoked, and nothing is to be ordered in its place, or not yet."""
+        return self.revoked and not self.state.replace and not (self.state.awaits_key and self._has_key_to_come)
 
     @property
     def needs_new_key(self) -> bool:
         """Whether the next certificate is to have another key, which acmed makes."""
-        return self.revoked and self.configured is not None and not why_no_new_key(self.configured)
+        is_lost = self.revoked or self.compromised
+        return is_lost and self.configured is not None and not why_no_new_key(self.configured)
 
     @property
     def account(self) -> str:
@@ -155,12 +170,12 @@ class Status:
         """Whether it should have been renewed by now: half of the time for that is gone, the time that the CA gave is
         over and attempts fail, it was revoked and is to be replaced, or attempts fail and there is none at all.
         """
-        if not self.installed:
+        if not self.ordered:
             return self.failing
         if self.revoked:
-            return self.state.replace
+            return not self.left_alone
         late = bool(self.window and self.window.start and now >= self.window.end)
-        return now >= renewal.endangered_at(self.installed, self._before) or (late and bool(self.state.failures))
+        return now >= renewal.endangered_at(self.ordered, self._before) or (late and bool(self.state.failures))
 
     def is_due(self, now: int, min_days: int | None = None) -> bool:
         """Whether a new certificate is wanted: none is there, its time has come, or it is not what is configured.
@@ -169,7 +184,7 @@ class Status:
         """
         if self.unreadable:
             return False
-        if not self.installed or self.revoked or self.state.files == LOST:
+        if not self.installed or self.revoked or self.compromised or self.state.files == LOST:
             return True
         renew_at = self.renew_at if min_days is None else self.installed.not_after - min_days * clock.DAY
         return now >= renew_at or bool(self.differences)
@@ -180,13 +195,9 @@ class Status:
             return None
         if self.damaged and restore and not self.revoked:
             return Work.RESTORE
-        if self.is_due(now) and not self.is_waiting(now):
+        if self.is_due(now) and not self.state.waits_until(now):
             return Work.RENEW
         return Work.DELIVER if self.undelivered else None
-
-    def is_waiting(self, now: int) -> bool:
-        """Whether the next attempt is to wait after a failure. A clock that was set back does not make it longer."""
-        return self.state.error_time <= now < self.state.retry_at
 
     def next_attempt(self, now: int) -> int:
         """When the timer will have to do something; 0 for never."""
@@ -195,7 +206,7 @@ class Status:
         if self.undelivered or self.damaged:
             return now
         moment = now if self.is_due(now) else self.renew_at
-        return max(moment, self.state.retry_at) if self.is_waiting(moment) else moment
+        return self.state.waits_until(moment) or moment
 
     @property
     def _before(self) -> float | None:
@@ -231,6 +242,15 @@ class Status:
             yield "ca"
 
     @property
+    def _has_key_to_come(self) -> bool:
+        """Whether the next certificate would have another key than the one that is installed. Of a provided one nobody
+        but acme-privd knows.
+        """
+        if not self.configured or not self.installed:
+            return False
+        return not why_no_new_key(self.configured) or self.state.other_key == self.fingerprint
+
+    @property
     def _has_other_key(self) -> bool:
         """Whether root has put another key into key-file: acme-privd has found that, or the file is another one. Where
         acmed may not look at that, or did not know it before, it is as it was until acme-privd says otherwise.
@@ -254,7 +274,7 @@ def why_no_new_key(configured: Certificate) -> str:
     if configured.csr:
         return "its CSR was made elsewhere: make one with another key, and order with that"
     if configured.key_file:
-        return f"its key is provided: put another one into {configured.key_file}, and renew it"
+        return f"its key is provided: put another one into {configured.key_file}, and it is ordered with that"
     return ""
 
 

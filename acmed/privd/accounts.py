@@ -100,7 +100,10 @@ def check_directory(places: Places, name: str, directory: str) -> None:
     """Raises InvalidConfiguration where the account is there for another directory."""
     existing = places.configuration().accounts.get(name)
     if existing and existing.directory != directory:
-        raise _invalid(f"account {name!r} is there already, for {existing.directory}; take another name")
+        path, way = places.account_file(name), "take another name"
+        if existing.uri is None and path.exists():
+            way += f"; where that directory was a mistake, remove {path}: the account is not registered there"
+        raise _invalid(f"account {name!r} is there already, for {existing.directory}; {way}")
 
 
 def registered(places: Places, name: str) -> Account:

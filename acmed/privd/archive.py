@@ -43,6 +43,12 @@ def kept(places: Places, name: str) -> list[sets.Set]:
     return [one for one in found if one]
 
 
+def current(places: Places, name: str) -> sets.Set | None:
+    """The archived set that /var/lib/acme/NAME still points to. Raises OSError."""
+    identifier = sets.current_id(places, name)
+    return next((one for one in kept(places, name) if one.id == identifier), None)
+
+
 def has(places: Places, name: str, fingerprint: str) -> bool:
     """Raises OSError."""
     return any(one.fingerprint == fingerprint for one in kept(places, name))

@@ -5,6 +5,7 @@ import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from acmed.config.sandbox import is_shared
 from acmed.privd import files
 from acmed.privd.refusal import explained
 from acmed.privd.sets import Content
@@ -13,6 +14,7 @@ _READ_ONLY = (
     "acme-privd may not write there. Run: systemctl edit acme-privd.service, and add:"
     " [Service] ReadWritePaths={directory} (then: systemctl try-restart acme-privd.service)"
 )
+_SHARED = "acme-privd may not write there, where many programs have their files: use a directory for certificates alone"
 _DENIED = "the directory must belong to root: acme-privd has no right to pass by its mode"
 
 
@@ -31,7 +33,8 @@ def problem(error: OSError) -> str:
     """What is wrong with a path, and what to do."""
     directory = str(Path(error.filename).parent) if error.filename else ""
     if error.errno == errno.EROFS:
-        return f"{explained(error)}: {_READ_ONLY.format(directory=directory)}"
+        hint = _SHARED if is_shared(Path(directory)) else _READ_ONLY.format(directory=directory)
+        return f"{explained(error)}: {hint}"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{explained(error)}: {_DENIED}"
     return explained(error)

@@ -45,19 +45,15 @@ class _Delivery:
         self._certificate = certificate
         self._current = current
         self._content = content
-        self._failed: set[str] = set()
 
     async def to(self, name: str) -> str:
         """Without an exception."""
         try:
-            error = await self._to(name)
+            return await self._to(name)
         except OSError as failure:
-            error = copies.problem(failure)
+            return copies.problem(failure)
         except VarlinkError as failure:
-            error = str(failure.parameters.get("message", failure))
-        if error:
-            self._failed.add(name)
-        return error
+            return str(failure.parameters.get("message", failure))
 
     async def _to(self, name: str) -> str:
         if name == OWN_FILES:
@@ -70,7 +66,9 @@ class _Delivery:
             return f"it is not among the services of {self._certificate.path}"
         if name == service:
             return await self._service(self._configuration.services[service])
-        return await self._hook(self._configuration.services[service])
+        return await telling.run_hook(
+            self._places, self._certificate, self._configuration.services[service], self._content
+        )
 
     async def _own(self) -> str:
         """To the certificate's own copies, and to whom its own file gives the key."""
@@ -93,11 +91,6 @@ class _Delivery:
             lambda kind: access if kind in SECRET_FILES else files.PUBLIC,
         )
         return await telling.reload(service)
-
-    async def _hook(self, service: Service) -> str:
-        if service.name in self._failed:
-            return f"it is run when {service.name} has got the certificate"
-        return await telling.run_hook(self._places, self._certificate, service, self._content)
 
     def _grant(self) -> None:
         access = ownership.key_access(self._configuration, self._certificate)

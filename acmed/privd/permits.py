@@ -28,13 +28,14 @@ class Permits:
         identifiers: tuple[Identifier, ...],
         csr_sha256: str,
         profile: str | None = None,
+        not_before: str | None = None,
         not_after: str | None = None,
         replaces: str | None = None,
     ) -> str | None:
         """Permits an order for exactly these identifiers and this CSR, in place of an earlier one. The answer is the
         thumbprint of the account's key, None where that cannot be used now.
 
-        not_after is in the form of RFC 3339, replaces a certID (RFC 9773 section 4.1).
+        not_before and not_after are in the form of RFC 3339, replaces is a certID (RFC 9773 section 4.1).
         """
         answer = await self._call(
             "PermitOrder",
@@ -43,6 +44,7 @@ class Permits:
             identifiers=_listed(identifiers),
             csrSha256=csr_sha256,
             profile=profile,
+            notBefore=not_before,
             notAfter=not_after,
             replaces=replaces,
             lifetime=_ORDER_LIFETIME,

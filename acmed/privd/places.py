@@ -40,6 +40,10 @@ class Places:
         """What was said about the HMAC key of an account that is not made yet."""
         return self.state / "bindings" / f"{name}.json"
 
+    def next_key_note(self, name: str) -> Path:
+        """Which key is to follow an account's."""
+        return self.state / "next-keys" / name
+
     def retired_accounts(self) -> Path:
         """Accounts that were deactivated, and keys that others took the place of."""
         return self.state / "archive" / "accounts"

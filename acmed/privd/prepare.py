@@ -20,8 +20,10 @@ from acmed.privd.request import Material, Request, Terms
 
 _ID_BYTES = 16
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-# A certificate is to have at least this share of its configured days when it is ordered.
+# A certificate is to have at least this share of its configured days when it is ordered, and to be put back by at most
+# this much of its configured hours.
 _LEAST_VALIDITY = 2 / 3
+_MOST_BACKDATING = 3 / 2
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def _terms(certificate: Certificate, key: keys.PrivateKey | None, csr: Elsewhere
         subject=certificate.subject,
         profile=certificate.profile,
         validity_days=certificate.validity_days,
+        backdate_hours=certificate.backdate_hours,
         key_usage=certificate.key_usage,
         hash=certificate.hash.value,
     )
@@ -98,13 +101,15 @@ def _taken_over(places: Places, name: str, material: Material, wish: Wish) -> Ma
     """For a later job that goes on with the request of an earlier one, or for another account."""
     pending = material.request
     same_job = pending.job == wish.job
-    not_after = pending.not_after if same_job or _lasts(pending) else _not_after(pending.validity_days)
+    still_good = same_job or _lasts(pending)
+    not_before, not_after = (pending.not_before, pending.not_after) if still_good else _validity(pending.terms)
     taken = replace(
         pending,
         job=wish.job,
         new_key=same_job and pending.new_key,
         account=wish.account,
         accounts=tuple(dict.fromkeys([*pending.accounts, wish.account])),
+        not_before=not_before,
         not_after=not_after,
     )
     if taken != pending:
@@ -126,6 +131,7 @@ def _from_elsewhere(csr: Elsewhere, terms: Terms, wish: Wish) -> Material:
 
 
 def _request(identifiers: tuple[Identifier, ...], public_key: str, der: bytes, terms: Terms, wish: Wish) -> Request:
+    not_before, not_after = _validity(terms)
     return Request(
         id=secrets.token_hex(_ID_BYTES),
         job=wish.job,
@@ -142,9 +148,11 @@ def _request(identifiers: tuple[Identifier, ...], public_key: str, der: bytes, t
         subject=terms.subject,
         profile=terms.profile,
         validity_days=terms.validity_days,
-        not_after=_not_after(terms.validity_days),
+        not_after=not_after,
         key_usage=terms.key_usage,
         hash=terms.hash,
+        backdate_hours=terms.backdate_hours,
+        not_before=not_before,
     )
 
 
@@ -159,16 +167,30 @@ def _installed_key(places: Places, certificate: Certificate) -> keys.PrivateKey 
     return None if retired_keys.is_retired(places, keys.encoded_public_key(key)) else key
 
 
-def _not_after(days: int | None) -> str | None:
-    return None if days is None else (datetime.now(UTC) + timedelta(days=days)).strftime(_TIME)
+def _validity(terms: Terms) -> tuple[str | None, str | None]:
+    """notBefore and notAfter of what is ordered now (RFC 8555 section 7.4), None for what is left to the CA."""
+    now, back, days = datetime.now(UTC), terms.backdate_hours, terms.validity_days
+    begin = None if back is None else (now - timedelta(hours=back)).strftime(_TIME)
+    end = None if days is None else (now + timedelta(days=days)).strftime(_TIME)
+    return begin, end
 
 
 def _lasts(pending: Request) -> bool:
-    """Whether the end that was computed for an earlier job still leaves enough of the days that are asked for."""
+    """Whether begin and end that were computed for an earlier job still are about what is asked for: newOrder is then
+    the same, and an order of it whose answer was lost is found.
+    """
+    now = datetime.now(UTC)
+    if pending.not_before is not None and pending.backdate_hours is not None:
+        back = now - _moment(pending.not_before)
+        if back > _MOST_BACKDATING * timedelta(hours=pending.backdate_hours):
+            return False
     if pending.not_after is None or pending.validity_days is None:
         return True
-    left = datetime.strptime(pending.not_after, _TIME).replace(tzinfo=UTC) - datetime.now(UTC)
-    return left >= _LEAST_VALIDITY * timedelta(days=pending.validity_days)
+    return _moment(pending.not_after) - now >= _LEAST_VALIDITY * timedelta(days=pending.validity_days)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
 
 
 def _no_new_key(certificate: Certificate) -> Exception:

@@ -49,8 +49,11 @@ def compared(places: Places, seen: Mapping[str, str]) -> Iterator[dict[str, Any]
 
 
 def _compared(places: Places, certificate: Certificate, before: str) -> dict[str, Any] | None:
-    """None where it is as it was before, or nothing is installed. Raises OSError, and what read() does."""
-    installed = sets.current(places, certificate.name)
+    """None where it is as it was before, or nothing is installed. What was revoked still is, if not replaced. Raises
+    OSError, and what read() does.
+    """
+    name = certificate.name
+    installed = sets.current(places, name) or archive.current(places, name)
     if installed is None or certificate.key_file is None:
         return None
     with files.reached(certificate.key_file) as reached:
@@ -59,8 +62,8 @@ def _compared(places: Places, certificate: Certificate, before: str) -> dict[str
     seen = hashlib.sha256(repr(what).encode()).hexdigest()
     if seen == before:
         return None
-    replaced = keys.encoded_public_key(read(certificate)) != archive.public_key_of(places, certificate.name, installed)
-    return {"certificate": certificate.name, "fingerprint": installed.fingerprint, "replaced": replaced, "seen": seen}
+    replaced = keys.encoded_public_key(read(certificate)) != archive.public_key_of(places, name, installed)
+    return {"certificate": name, "fingerprint": installed.fingerprint, "replaced": replaced, "seen": seen}
 
 
 def _invalid(certificate: Certificate, why: str) -> Exception:

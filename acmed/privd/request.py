@@ -35,11 +35,13 @@ class Terms:
     validity_days: int | None = None
     key_usage: tuple[str, ...] = ()
     hash: str = "sha256"
+    backdate_hours: int | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """request.json. public_key: base64 of the DER SubjectPublicKeyInfo. csr_sha256: hexadecimal. not_after: RFC 3339.
+    """request.json. public_key: base64 of the DER SubjectPublicKeyInfo. csr_sha256: hexadecimal. not_before and
+    not_after: RFC 3339.
 
     job is acmed's job that it was made for last, and new_key whether that one asked for a new key: the same job that
     asks again, after a crash, must get the same request. account is the one that it was last given for, accounts are
@@ -64,6 +66,8 @@ class Request:
     not_after: str | None = None
     key_usage: tuple[str, ...] = ()
     hash: str = "sha256"
+    backdate_hours: int | None = None
+    not_before: str | None = None
 
     @property
     def terms(self) -> Terms:
@@ -80,6 +84,7 @@ class Request:
             self.validity_days,
             self.key_usage,
             self.hash,
+            self.backdate_hours,
         )
 
     @property

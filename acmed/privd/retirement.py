@@ -46,6 +46,7 @@ def retire(places: Places, account: str) -> None:
         if path.exists()
     }
     bindings.forget_note(places, account)
+    places.next_key_note(account).unlink(missing_ok=True)
     if found:
         _move(found, archive_directory(places, account))
         journal.notice("Account %s is in the archive, %s", account, places.retired_accounts(), account=account)

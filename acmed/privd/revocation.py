@@ -9,12 +9,12 @@ from acmed.config import Configuration
 from acmed.config.model import origin
 from acmed.keyd import jws
 from acmed.keyd.keys import parse
-from acmed.privd import archive, lookup, retired_keys, sets
+from acmed.privd import lookup, sets
 from acmed.privd.keys import Origin
 from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
 from acmed.privd.verifier import MAX_CHAIN
-from acmed.reasons import KEY_COMPROMISE, REASONS
+from acmed.reasons import REASONS
 from acmed.varlink import invalid_parameter
 
 MAX_CERTIFICATE = 16 * 1024  # bytes
@@ -55,22 +55,6 @@ def installed(places: Places, name: str) -> tuple[sets.Set, bytes]:
         message = f"{places.sets(name) / current.id}/cert.pem is not what set.json says"
         raise refusal("InstallFailed", certificate=name, message=message)
     return current, der
-
-
-def retire_compromised(places: Places, name: str, current: sets.Set, reason: int) -> None:
-    """Whoever says that a key is compromised means it, whatever the CA makes of it. Raises OSError."""
-    if reason == KEY_COMPROMISE:
-        retired_keys.retire(places, archive.public_key_of(places, name, current), name, compromised=True)
-
-
-def retire_if_ours(places: Places, der: bytes, reason: int) -> None:
-    """The same for a certificate that may be one of ours, of any name. Raises OSError."""
-    fingerprint = hashlib.sha256(der).hexdigest()
-    for kind in ("sets", "archive/certificates"):
-        for path in places.state.glob(f"{kind}/*/*/set.json"):
-            one = sets.read(path)
-            if one and one.fingerprint == fingerprint:
-                retire_compromised(places, path.parent.parent.name, one, reason)
 
 
 def ca(configuration: Configuration, current: sets.Set) -> str:

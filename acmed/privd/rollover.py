@@ -7,16 +7,20 @@ when it is adopted. What acme-clientd says of the CA may be wrong, so neither ke
 in the archive, sealed.
 """
 
+import hashlib
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from acmed import journal
 from acmed.config.model import AccountKeyType
 from acmed.privd import accountkeys, files, keys, seal
 from acmed.privd.places import Places
+from acmed.privd.refusal import refusal
 from acmed.privd.retirement import archive_directory
 from acmed.privd.seal import SealingFailed
+
+_DIRECTORY_MODE = 0o700
 
 
 def make_next_key(places: Places, account: str, key_type: AccountKeyType) -> str:
@@ -28,8 +32,11 @@ def make_next_key(places: Places, account: str, key_type: AccountKeyType) -> str
         if path.exists():
             there = seal.unseal(seal.NEXT, account, path.read_bytes())
             if not _is_adopted(places, account, there):
+                _note(places, account, there)
                 return _type_of(there)
-        seal.seal(seal.NEXT, account, accountkeys.generate(key_type), path)
+        key = accountkeys.generate(key_type)
+        _note(places, account, key)
+        seal.seal(seal.NEXT, account, key, path)
     journal.notice("Made the next key of account %s (%s)", account, key_type.value, account=account)
     return key_type.value
 
@@ -37,29 +44,61 @@ def make_next_key(places: Places, account: str, key_type: AccountKeyType) -> str
 def drop_next_key(places: Places, account: str) -> None:
     """Moves the next key to the archive; not an error where there is none. Raises KeyUnavailable or OSError."""
     following = places.next_credentials / account
-    if not following.exists():
-        return
     with seal.errors(account):
+        if not following.exists():
+            forget_note(places, account)
+            return
         _archive(places, account, following)
         files.remove(following)
+        forget_note(places, account)
     journal.notice("The next key of account %s is in the archive: the CA does not take it", account, account=account)
 
 
 def adopt_next_key(places: Places, account: str) -> str:
     """Puts the next key in place of the account's; not an error where that was done. The answer is the type of the key
-    that the account has then. Raises KeyUnavailable or OSError.
+    that the account has then. Raises KeyUnavailable, also where the next key is gone that the CA may know, or OSError.
     """
     current, following = places.credentials / account, places.next_credentials / account
     with seal.errors(account):
         if not following.exists():
-            return _type_of(seal.unseal(seal.ACCOUNT, account, current.read_bytes()))
+            key = seal.unseal(seal.ACCOUNT, account, current.read_bytes())
+            _check_noted(places, account, key, following)
+            forget_note(places, account)
+            return _type_of(key)
         key = seal.unseal(seal.NEXT, account, following.read_bytes())
         if not _is_adopted(places, account, key):
             _archive(places, account, current)
             seal.seal(seal.ACCOUNT, account, key, current)
         files.remove(following)
+        forget_note(places, account)
     journal.notice("The next key of account %s took the place of the old one", account, account=account)
     return _type_of(key)
+
+
+def forget_note(places: Places, account: str) -> None:
+    """When no key is to follow any more; not an error where there is no note."""
+    places.next_key_note(account).unlink(missing_ok=True)
+
+
+def _note(places: Places, account: str, key: bytes) -> None:
+    """Which key is to follow, so that an adoption that was done is told from a key that somebody removed."""
+    path = places.next_key_note(account)
+    files.make_directory(path.parent, _DIRECTORY_MODE)
+    files.replace(path, _identity(key), files.PRIVATE)
+
+
+def _check_noted(places: Places, account: str, key: bytes, following: Path) -> None:
+    """That an account's key is the one that was to follow, where that is known. Raises KeyUnavailable."""
+    path = places.next_key_note(account)
+    if path.exists() and path.read_bytes() != _identity(key):
+        reason = f"its next key, {following}, is gone, and the CA may know no other by now: put it back from a backup"
+        raise refusal("KeyUnavailable", account=account, reason=reason)
+
+
+def _identity(key: bytes) -> bytes:
+    """Of a private key (PEM): SHA-256 of its public half, hexadecimal."""
+    public = load_pem_private_key(key, None).public_key()
+    return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest().encode()
 
 
 def _is_adopted(places: Places, account: str, key: bytes) -> bool:

@@ -25,6 +25,7 @@ class Settings:
     common_name: str | None = None
     preferred_chain: str | None = None
     validity_days: int | None = None
+    backdate_hours: int | None = None
 
     @classmethod
     def read(cls, given: dict[str, Any]) -> "Settings":

@@ -16,12 +16,14 @@ class Clientd(Peer):
     at_finalize is called when Finalize begins. unreachable: accounts whose CA is. terms: the URL of its terms of
     service. window: when the CA wants certificates to be renewed. takes_replacements: it has renewalInfo, and takes
     replaces. orders_nothing: no order is made, whatever is asked for. kept: the orders that there are, by certificate,
-    and whether the CA took them as replacements. standing: whether certificates were revoked.
+    and whether the CA took them as replacements. standing: whether certificates were revoked. begun: for how long those
+    that it issues have been valid.
     """
 
     def __init__(self, places: Places) -> None:
         super().__init__(places)
         self.lifetime = timedelta(days=90)
+        self.begun = timedelta(0)
         self.challenge_type = "http-01"
         self.offered: dict[str, tuple[str, ...]] = {}
         self.clock_offset = 0
@@ -38,6 +40,7 @@ class Clientd(Peer):
         self.already_valid = False
         self.takes_replacements = True
         self.orders_nothing = False
+        self.unread: list[VarlinkError] = []
         self.kept: dict[str, bool] = {}
         self.at_finalize: Callable[[], None] = lambda: None
 
@@ -102,12 +105,17 @@ class Clientd(Peer):
         self._reach(given["account"])
         return self._order(given, self.kept[given["certificate"]])
 
-    async def order(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
+    @more
+    async def order(self, _: varlink.Call, progress: Any, **given: Any) -> dict[str, Any]:
         await self.note("Order", **given)
         self._reach(given["account"])
         if self.orders_nothing or (given["replaces"] is not None and not self.takes_replacements):
             return {"order": None, "created": False, "replaced": False, "challenges": []}
-        return self._order(given, given["replaces"] is not None) | {"created": True}
+        order = self._order(given, given["replaces"] is not None) | {"created": True}
+        await progress(order | {"challenges": []})
+        if self.unread:
+            raise self.unread.pop(0)
+        return order
 
     def _order(self, given: dict[str, Any], replaced: bool) -> dict[str, Any]:
         offers = [
@@ -159,7 +167,7 @@ class Clientd(Peer):
         orders = [parameters for method, parameters in self.calls if method in ("Order", "Resume")]
         mine = next(order for order in reversed(orders) if order["certificate"] == given["certificate"])
         names = [identifier["value"] for identifier in mine["identifiers"]]
-        return reply("download", 100, done=True, chain=certificate(names, lifetime=self.lifetime))
+        return reply("download", 100, done=True, chain=certificate(names, self.begun, self.lifetime))
 
     async def drop(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("Drop", **given)

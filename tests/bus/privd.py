@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A Varlink server in the place of acme-privd."""
 
+import asyncio
 import base64
 import json
 import re
@@ -21,6 +22,7 @@ class Privd(Peer):
     set (name and value). port_problem: what ProbeChallenge answers. replaces: what NewRequest does. restored: what
     Restore puts back. thumbprint: that of the account's key, None where it cannot be used. key and next_key: the types
     of an account's, "" for none. replaced: the certificates whose provided key is another one now; the others' are not.
+    sharing: those that have the key of what is revoked. hanging: the services whose delivery does not end.
     """
 
     def __init__(self, places: Places) -> None:
@@ -34,6 +36,8 @@ class Privd(Peer):
         self.thumbprint: str | None = THUMBPRINT
         self.key, self.next_key = "ecdsa-p256", ""
         self.replaced: set[str] = set()
+        self.sharing: list[str] = []
+        self.hanging: set[str] = set()
 
     def configure(self, name: str, names: Sequence[str], **keys: Any) -> None:
         """Writes certificates.d/NAME.toml."""
@@ -144,6 +148,7 @@ class Privd(Peer):
             "identifiers": self.names(name),
             "csr": "Y3Ny",
             "profile": None,
+            "notBefore": None,
             "notAfter": None,
             "replaces": self.replaces,
             "preferredChain": None,
@@ -166,6 +171,8 @@ class Privd(Peer):
 
     async def deliver(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("Deliver", **given)
+        while self.hanging & set(given["services"]):
+            await asyncio.sleep(0.01)
         (self.places.certificates / given["certificate"] / "privkey.pem").chmod(0o640)
         return {
             "deliveries": [
@@ -228,15 +235,15 @@ class Privd(Peer):
     async def permit_revoke(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("PermitRevoke", **given)
         found = der((self.places.certificates / given["certificate"] / "cert.pem").read_bytes())
-        return {"account": "default", "der": base64.b64encode(found).decode()}
+        return {"account": "default", "der": base64.b64encode(found).decode(), "sharing": self.sharing}
 
     async def permit_revoke_other(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("PermitRevokeOther", **given)
-        return {}
+        return {"sharing": self.sharing}
 
     async def sign_revocation(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("SignRevocation", **given)
-        return {"protected": given["nonce"], "payload": "p", "signature": "s"}
+        return {"protected": given["nonce"], "payload": "p", "signature": "s", "sharing": self.sharing}
 
     async def archive(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("Archive", **given)

@@ -60,6 +60,8 @@ def _account(**options: Variant | None) -> tuple[Any, ...]:
         (_order("", ["www.example.org"], preferred_chain=Variant("s", "x" * 201)), _ARGS, ["preferred-chain", "200"]),
         (_order("", ["www.example.org"], validity_days=Variant("u", 0)), _ARGS, ["validity-days"]),
         (_order("", ["www.example.org"], validity_days=Variant("s", "9")), _ARGS, ["'validity-days'", "(u)"]),
+        (_order("", ["www.example.org"], backdate_hours=Variant("u", 0)), _ARGS, ["backdate-hours"]),
+        (_order("", ["www.example.org"], backdate_hours=Variant("s", "9")), _ARGS, ["'backdate-hours'", "(u)"]),
         (_order("", ["www.example.org"], common_name=Variant("s", "no name")), _OWN + "InvalidName", ["'no name'"]),
         (_order("", ["www.example.org"], common_name=Variant("s", "a.example")), _ARGS, ["common-name", "a.example"]),
         (_order("", ["www.example.org"], failover=Variant("as", ["no"])), _OWN + "NoSuchAccount", ["'no'"]),

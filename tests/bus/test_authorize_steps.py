@@ -40,7 +40,8 @@ def test_all_but_a_certificate(tmp_path: Path) -> None:
             asked = [{"type": "dns", "value": "www.example.com"}, {"type": "ip", "value": "192.0.2.7"}]
             assert permit["identifiers"] == order["identifiers"] == asked
             assert permit["subject"] == order["certificate"] == job["Certificate"][0]
-            assert (order["csr"], order["profile"], order["not_after"], order["replaces"]) == (None,) * 4
+            wishes = ("csr", "profile", "not_before", "not_after", "replaces")
+            assert [order[wish] for wish in wishes] == [None] * 5
             finalize = _one(it.clientd.calls, "Finalize")
             assert (finalize["csr"], finalize["certificate"]) == (None, permit["subject"])
             assert _one(it.clientd.calls, "Drop")["certificate"] == permit["subject"]

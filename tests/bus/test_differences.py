@@ -3,12 +3,14 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from acmed.bus import DBusError, Variant
+from acmed.manager import clock
 from acmed.manager.installed import read
 from acmed.varlink import VarlinkError
 from tests.bus.peers import certificate
@@ -122,15 +124,33 @@ def test_names(tmp_path: Path) -> None:
 def test_order_with_other_options_is_that_of_a_change(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
-            first = {"profile": Variant("s", "classic"), "validity_days": Variant("u", 30)}
+            times = {"validity_days": Variant("u", 30), "backdate_hours": Variant("u", 12)}
+            first = {"profile": Variant("s", "classic"), **times}
             assert await it.caller.result(await it.caller.order("", _NAME, **first)) == "done"
             second = {"challenge": Variant("s", "http-01"), "profile": Variant("s", "")}
             assert await it.caller.result(await it.caller.order(_NAME, **second)) == "done"
             one, other = (given["settings"] for given in it.privd.given("Configure"))
             assert (one["profile"], one["validityDays"], one["challenge"]) == ("classic", 30, None)
             assert (other["profile"], other["validityDays"], other["challenge"]) == (None, 30, "http-01")
+            assert one["backdateHours"] == other["backdateHours"] == 12
             values = await it.caller.properties()
             assert (values["Profile"], values["Challenge"]) == ("", "http-01")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("begun", "left"), [(24, 7 * 12), (48, 7 * 12), (1, 8 * 12), (0, 8 * 12)])
+def test_what_was_put_back_is_no_time_to_renew_in(tmp_path: Path, begun: int, left: int) -> None:
+    """Hours. Half of what a short certificate has when it is ordered, also where its CA put it back by another time."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.begun, it.clientd.lifetime = timedelta(hours=begun), timedelta(days=8)
+            asked = {"backdate_hours": Variant("u", 24)}
+            assert await it.caller.result(await it.caller.order("", _NAME, **asked)) == "done"
+            values = await it.caller.properties()
+            expected = values["NotAfter"] - left * clock.HOUR
+            assert abs(values["RenewAt"] - expected) < clock.HOUR
 
     asyncio.run(run())
 

@@ -213,7 +213,7 @@ def test_delivery_that_fails_is_remembered_and_tried_again(tmp_path: Path) -> No
             # Only that was done again, and only for the service that had not got it.
             assert it.privd.called.count("NewRequest") == 1
             delivered = [given["services"] for method, given in it.privd.calls if method == "Deliver"]
-            assert delivered == [["nginx", "postfix"], ["nginx"], ["nginx"]]
+            assert delivered == [["nginx"], ["postfix"], ["nginx"], ["nginx"]]
             values = await it.caller.properties()
             assert (values["Undelivered"], values["LastError"]) == ([], ["", ""])
             assert await it.caller.manager("RenewDue", "t", 0) == [[]]

@@ -113,6 +113,24 @@ def test_key_that_is_not_acmeds_is_not_used_again(tmp_path: Path, kind: str) -> 
     asyncio.run(run())
 
 
+def test_provided_key_that_was_replaced_is_ordered_with(tmp_path: Path) -> None:
+    """By the timer, as nobody who put it there has to know that the CA has revoked the certificate."""
+
+    async def run() -> None:
+        async with _at_rest(tmp_path) as it:
+            _installed(it, key_file="/etc/ssl/own.key")
+            it.clientd.standing |= _REVOKED
+            await it.start(EVERYBODY)
+            await _due(it)
+            assert await it.caller.result((await it.caller.until("JobNew")).body[0]) == "done"
+            it.privd.replaced.add(_NAME)
+            ((_, number, _),) = (await it.caller.manager("RenewDue", "t", 0))[0]
+            assert await it.caller.result(number) == "done"
+            assert (await it.caller.properties())["State"] == "valid"
+
+    asyncio.run(run())
+
+
 def test_revocation_that_was_found_survives_sigkill(tmp_path: Path) -> None:
     async def run() -> None:
         async with _at_rest(tmp_path) as it:

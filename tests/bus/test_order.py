@@ -375,6 +375,20 @@ def test_file_that_root_edits_is_seen_without_reload(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_file_counts_again_when_only_its_mode_was_mended(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure("www.example.com", ["www.example.com"])
+            path = it.places.etc / "certificates.d" / "www.example.com.toml"
+            states = []
+            for mode in (0o644, 0o666, 0o644):
+                path.chmod(mode)
+                states.append((await it.caller.properties())["State"])
+            assert states == ["missing", "failing", "missing"]
+
+    asyncio.run(run())
+
+
 def _acme(kind: str, detail: str) -> VarlinkError:
     return VarlinkError(
         "org.acmed.Client.Acme", type=kind, detail=detail, status=403, retryAfter=None, final=True, subproblems=[]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from acmed.manager import delivery
 from acmed.names import OWN_FILES
 from acmed.varlink import VarlinkError
 from tests.bus.peers import certificate
@@ -65,7 +66,7 @@ def test_services_are_told_when_the_copies_are_there(tmp_path: Path) -> None:
             it.privd.install(_NAME, certificate([_NAME]))
             assert await _undelivered(it) == [[OWN_FILES, ""], ["nginx", ""], ["hook of nginx", ""]]
             assert await _renewed(it) == "done"
-            assert _delivered(it) == [[OWN_FILES], ["nginx", "hook of nginx"]]
+            assert _delivered(it) == [[OWN_FILES], ["nginx"], ["hook of nginx"]]
             assert await _undelivered(it) == []
 
     asyncio.run(run())
@@ -97,6 +98,70 @@ def test_a_hook_that_failed_is_all_that_is_run_again(tmp_path: Path) -> None:
             it.privd.undeliverable.clear()
             assert await _renewed(it) == "done"
             assert _delivered(it) == [["hook of nginx"]]
+
+    asyncio.run(run())
+
+
+def test_a_hook_waits_for_its_service(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _hook(it)
+            it.privd.undeliverable["nginx"] = "the reload failed"
+            await _ordered(it)
+            waits = "it is run when nginx has got the certificate"
+            assert await _undelivered(it) == [["nginx", "the reload failed"], ["hook of nginx", waits]]
+            it.privd.undeliverable.clear()
+            assert await _renewed(it) == "done"
+            assert _delivered(it) == [["nginx"], ["hook of nginx"]]
+
+    asyncio.run(run())
+
+
+def test_what_hangs_keeps_nothing_else_from_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named as what is late, and owed by itself."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _hook(it)
+            it.privd.configure(_NAME, [_NAME], services=["nginx", "postfix"])
+            it.privd.install(_NAME, certificate([_NAME]))
+            it.privd.hanging = {"nginx"}
+            number = await it.caller.renew()
+            assert await it.caller.result(number) == "failed"
+            late = "acme-privd did not answer Deliver in time; see 'systemctl status acme-privd.service'"
+            waits = "it is run when nginx has got the certificate"
+            assert await _undelivered(it) == [["nginx", late], ["hook of nginx", waits]]
+            assert _delivered(it) == [["nginx"], ["postfix"]]
+            _, message = (await it.caller.properties())["LastError"]
+            assert message.endswith(f"not delivered to nginx: {late}; hook of nginx: {waits}")
+            it.privd.hanging = {"hook of nginx"}
+            assert await _renewed(it) == "failed"
+            assert await _undelivered(it) == [["hook of nginx", late]]
+            it.privd.hanging = set()
+            assert await _renewed(it) == "done"
+            assert _delivered(it) == [["nginx"], ["hook of nginx"], ["hook of nginx"]]
+
+    # Nobody waits here for what never comes.
+    monkeypatch.setattr(delivery, "_longest", lambda _, name: 0.1 if name == "nginx" else 60.0)
+    asyncio.run(run())
+
+
+def test_what_was_delivered_before_a_sigkill_is_not_delivered_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            await it.start_process()
+            it.privd.configure(_NAME, [_NAME], services=["nginx", "postfix"])
+            it.privd.install(_NAME, certificate([_NAME]))
+            it.privd.hanging = {"postfix"}
+            number = await it.caller.renew()
+            async with asyncio.timeout(10):
+                while it.privd.called.count("Deliver") < 2:
+                    await asyncio.sleep(0.01)
+            await it.kill()
+            it.privd.hanging = set()
+            await it.start_process()
+            assert await it.caller.result(number) == "done"
+            assert _delivered(it) == [["nginx"], ["postfix"], ["postfix"]]
 
     asyncio.run(run())
 

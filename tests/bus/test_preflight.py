@@ -161,6 +161,19 @@ def test_what_cannot_be_found_out_stops_nothing(tmp_path: Path, capfd: pytest.Ca
     assert "Preflight" in capfd.readouterr().err
 
 
+def test_nothing_is_ordered_where_nobody_is_there_who_sets_records(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            (it.places.etc / "acmed.toml.d" / "zones.toml").write_text('[zone."example.com"]\n')
+            it.dnsd.errors["Check"] = VarlinkError("org.acmed.InternalError")
+            result, name, message = await _order(it)
+            assert (result, name) == ("failed", "org.acmed1.Error.PreflightFailed")
+            assert "see 'journalctl -u acme-dnsd.service'" in message
+            assert "Order" not in it.clientd.called
+
+    asyncio.run(run())
+
+
 def test_a_look_that_takes_long_ends_with_the_order(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:

@@ -48,6 +48,7 @@ def test_damaged_file_is_put_back_by_the_timer(tmp_path: Path, kind: str, change
                 path.unlink()
             else:
                 path.write_text("something else\n")
+            assert (await it.caller.properties())["Damaged"]
             gate = it.privd.gate("Restore")
             (number,) = await _due(it)
             await it.privd.reached["Restore"].wait()
@@ -57,7 +58,8 @@ def test_damaged_file_is_put_back_by_the_timer(tmp_path: Path, kind: str, change
             # Nothing was ordered, and the service has got it again.
             assert it.privd.called == ["Restore", "Deliver"]
             assert "Order" not in it.clientd.called
-            assert (await it.caller.properties())["State"] == "valid"
+            values = await it.caller.properties()
+            assert (values["State"], values["Damaged"]) == ("valid", False)
             assert await _due(it) == []
 
     asyncio.run(run())

@@ -214,6 +214,76 @@ def test_key_that_is_not_acmeds_is_never_replaced(tmp_path: Path, kind: str) -> 
     asyncio.run(run())
 
 
+def _provided(it: Rig, key: Path) -> None:
+    """A certificate that is installed, whose key root provides."""
+    key.write_text("one")
+    it.privd.configure("www.example.com", ["www.example.com"], key_file=str(key))
+    it.privd.install("www.example.com", certificate(["www.example.com"]))
+
+
+def test_provided_key_that_was_replaced_after_the_revocation_is_ordered_with_by_the_timer(tmp_path: Path) -> None:
+    """And not before: a file that is written again with the revoked key is no other key."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _provided(it, tmp_path / "own.key")
+            assert await it.caller.result(await _revoke(it)) == "done"
+            (tmp_path / "own.key").write_text("one, and a comment")
+            assert (await it.caller.manager("RenewDue", "t", 0)) == [[]]
+            assert not (await it.caller.properties())["Endangered"]
+            it.privd.replaced.add("www.example.com")
+            it.clientd.errors["Order"] = _acme("serverInternal", "not now")
+            ((_, number, _),) = (await it.caller.manager("RenewDue", "t", 0))[0]
+            assert await it.caller.result(number) == "failed"
+            values = await it.caller.properties()
+            assert (values["State"], values["Endangered"], values["RetryAt"] > 0) == ("revoked", True, True)
+            it.clientd.errors.clear()
+            assert await it.caller.result(await it.caller.renew()) == "done"
+            assert {given["new_key"] for given in it.privd.given("NewRequest")} == {False}
+            assert (await it.caller.properties())["State"] == "valid"
+
+    asyncio.run(run())
+
+
+def test_provided_key_that_was_replaced_before_the_revocation_is_ordered_with_at_once(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _provided(it, tmp_path / "own.key")
+            it.privd.replaced.add("www.example.com")
+            number = await _revoke(it)
+            assert await it.caller.result(number) == "done"
+            assert "not replaced" not in _detail(it, number)
+            assert await it.caller.result(number + 1) == "done"
+            assert (await it.caller.properties())["State"] == "valid"
+
+    asyncio.run(run())
+
+
+def test_revoked_one_whose_key_is_acmeds_from_then_on_is_ordered_by_the_timer(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _provided(it, tmp_path / "own.key")
+            assert await it.caller.result(await _revoke(it)) == "done"
+            it.privd.configure("www.example.com", ["www.example.com"])
+            ((_, number, _),) = (await it.caller.manager("RenewDue", "t", 0))[0]
+            assert await it.caller.result(number) == "done"
+            assert [given["new_key"] for given in it.privd.given("NewRequest")] == [True]
+
+    asyncio.run(run())
+
+
+def test_provided_key_that_was_replaced_changes_nothing_where_nothing_is_to_be_ordered(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _provided(it, tmp_path / "own.key")
+            assert await it.caller.result(await _revoke(it, replace=False)) == "done"
+            it.privd.replaced.add("www.example.com")
+            assert (await it.caller.manager("RenewDue", "t", 0)) == [[]]
+            assert "NewRequest" not in it.privd.called
+
+    asyncio.run(run())
+
+
 def test_signed_by_its_own_key_also_when_the_ca_refuses_nonces(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
@@ -348,6 +418,80 @@ def test_certificate_of_somebody_else(tmp_path: Path) -> None:
             assert (permit["account"], permit["reason"], permit["der"]) == ("default", 1, sent["der"])
             assert sent["certificate"] == name
             assert await it.caller.manager("ListJobs") == [[]]
+
+    asyncio.run(run())
+
+
+async def _begun(it: Rig, name: str) -> list[int]:
+    """The jobs of a certificate, when acmed has nothing more to do."""
+    async with asyncio.timeout(10):
+        while await it.caller.manager("ListJobs") != [[]]:
+            await asyncio.sleep(0.01)
+    return [signal.body[0] for signal in it.caller.signals if signal.member == "JobNew" and signal.body[2] == name]
+
+
+@pytest.mark.parametrize(("sharing", "replace"), [(True, True), (False, True), (True, False)])
+def test_older_certificate_whose_key_the_installed_one_has(tmp_path: Path, sharing: bool, replace: bool) -> None:
+    """acme-privd says so where the key is compromised: then it is replaced at once, unless nothing is to be."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            before = await _ordered(it)
+            it.privd.sharing = ["www.example.com", "gone.example.com"] if sharing else []
+            older = der(certificate(["www.example.com"]))
+            options = {} if replace else {"replace": Variant("b", False)}
+            number, _ = await it.caller.manager("RevokeOther", "ayua{sv}", older, 1, options)
+            assert await it.caller.result(number) == "done"
+            jobs = await _begun(it, "www.example.com")
+            assert [given["new_key"] for given in it.privd.given("NewRequest")][1:] == [True] * (len(jobs) - 1)
+            assert len(jobs) == (2 if sharing and replace else 1)
+            assert ("key, which is compromised: www.example.com" in _detail(it, number)) == (sharing and replace)
+            values = await it.caller.properties()
+            assert (values["State"], values["FingerprintSHA256"] != before) == ("valid", sharing and replace)
+            # It is one, and no second one.
+            assert await it.caller.manager("RenewDue", "t", 0) == [[]]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("own_key", [False, True])
+def test_compromised_key_is_that_of_another_certificate_too(tmp_path: Path, own_key: bool) -> None:
+    """Also where the CA does not revoke the one that was named."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            await _ordered(it)
+            it.privd.configure("twin", ["twin.example.com"])
+            it.privd.install("twin", certificate(["twin.example.com"]))
+            it.privd.sharing = ["twin"]
+            for method in ("Revoke", "SendRevocation"):
+                it.clientd.errors[method] = _acme("unauthorized", "no")
+            assert await it.caller.result(await _revoke(it, 1, certificate_key=own_key)) == "failed"
+            assert len(await _begun(it, "twin")) == 1
+            assert [given["certificate"] for given in it.privd.given("NewRequest")][1:] == ["twin"]
+            assert (await it.caller.properties())["State"] == "valid"
+
+    asyncio.run(run())
+
+
+def test_compromised_key_that_root_provides_is_roots_to_replace(tmp_path: Path) -> None:
+    """acme-privd does not use it, and that is a failure which people hear of."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _provided(it, tmp_path / "own.key")
+            message = "the key in own.key was said to be compromised"
+            it.privd.errors["NewRequest"] = VarlinkError("org.acmed.Priv.InvalidConfiguration", message=message)
+            it.privd.sharing = ["www.example.com"]
+            number, _ = await it.caller.manager("RevokeOther", "ayua{sv}", der(certificate(["x.example.com"])), 1, {})
+            assert await it.caller.result(number) == "done"
+            assert len(await _begun(it, "www.example.com")) == 1
+            values = await it.caller.properties()
+            assert (values["State"], values["LastError"][1]) == ("failing", message)
+            assert not it.privd.given("NewRequest")[0]["new_key"]
+            it.privd.errors.clear()
+            assert await it.caller.result(await it.caller.renew()) == "done"
+            assert (await it.caller.properties())["State"] == "valid"
 
     asyncio.run(run())
 

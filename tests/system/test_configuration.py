@@ -198,6 +198,10 @@ def test_broken_files_never_stop_the_others(clean: Host) -> None:
     assert f"{BAD}:1:" in words
     clean.machine.run(["rm", BAD])
     assert clean.acmectl("status", "configuration-bad")[0] == 4, "it is gone with its file"
+    status, words = clean.acmectl("status")
+    assert status == 1, "what a file that does not count would have asked for, no certificate can tell"
+    assert "Configuration: 1 problem, 'acmectl config check' says what to do:" in words
+    assert f"{MAIN}:1: not valid TOML" in words
 
 
 @pytest.mark.parametrize(

@@ -14,17 +14,20 @@ import pytest
 
 from tests.machine import Machine, Pebble
 from tests.machine.pebble import Profile
-from tests.system.acmectl import Acmectl
+from tests.system.acmectl import Acmectl, running
 from tests.system.authority import account as account_at
+from tests.system.authority import forget
 from tests.system.busctl import MANAGER, ROOT, Caller, certificate_path, monitor
 from tests.system.conftest import add_account
 from tests.system.faults.faults import Faults, faults
 from tests.system.faults.table import ORDER, PROBLEM, at, busy
+from tests.system.gate.gate import Gate, gate
 from tests.system.timer import run_timer
 
 PREFIX = "limits-"
 ACCOUNT = "limits"
-ACCOUNT_FILE = f"/etc/acmed/acmed.toml.d/account-{ACCOUNT}.toml"
+GATED = "limits-gate"
+ACCOUNT_FILE = "/etc/acmed/acmed.toml.d/account-{}.toml"
 RATE_LIMITED = "org.acmed1.Error.RateLimited"
 FAILED, EXPIRING = "2f0c6f2fb1d84f5c8a6e9b7f6f0d3c51", "a6f5d1c0c5f04b8ea7a1d0b4c2e87d36"
 FAR = "203.0.113.9"  # where nobody is
@@ -75,14 +78,15 @@ class Rig:
         assert values["RetryAt"] > values["LastErrorTimestamp"]
 
     @contextlib.contextmanager
-    def limits(self, **rates: str) -> Iterator[None]:
+    def limits(self, account: str = ACCOUNT, **rates: str) -> Iterator[None]:
         lines = [f"{kind} = {json.dumps(rate)}" for kind, rate in rates.items()]
-        before = self.machine.read(ACCOUNT_FILE)
-        self.machine.write(ACCOUNT_FILE, "\n".join([before, f"[account.{ACCOUNT}.limits]", *lines, ""]))
+        path = ACCOUNT_FILE.format(account)
+        before = self.machine.read(path)
+        self.machine.write(path, "\n".join([before, f"[account.{account}.limits]", *lines, ""]))
         try:
             yield
         finally:
-            self.machine.write(ACCOUNT_FILE, before)
+            self.machine.write(path, before)
 
     @contextlib.contextmanager
     def unreachable(self, *names: str) -> Iterator[None]:
@@ -189,6 +193,60 @@ def test_replacement_that_the_ca_does_not_take_is_no_way_round(rig: Rig) -> None
         rig.ctl.run("authorize", name, "--account", ACCOUNT)
         # As one that the CA takes it is none of these.
         rig.ctl.run("renew", name, "--force")
+
+
+# Many at once.
+
+
+@pytest.fixture
+def gated(rig: Rig) -> Iterator[Gate]:
+    """An account whose requests a test can stop on their way to the CA."""
+    with gate(rig.machine) as opened:
+        with account_at(rig.machine, GATED, Gate.directory):
+            yield opened
+            root = Caller(rig.machine)
+            rig.machine.wait_until("the jobs to end", lambda: not root.jobs())
+            forget(rig.machine, PREFIX)
+        rig.machine.run(["systemctl", "stop", "acmed.service"])  # which has read it
+        rig.machine.run(["rm", "-f", f"/var/lib/acmed/limits/{GATED}.json"])
+
+
+@pytest.mark.parametrize("kind", ["orders", "certificates"])
+def test_as_many_orders_at_once_as_there_is_room_for(rig: Rig, gated: Gate, kind: str) -> None:
+    """All begin before the CA has made the first. Those for which there is no room are told until when, and the CA
+    hears nothing of them.
+    """
+    names = [f"{PREFIX}{kind}-{number}.at-once.test" for number in range(5)]
+    with rig.limits(GATED, **{kind: "2/1h"}), contextlib.ExitStack() as stack:
+        gated.hold("request", ORDER)
+        begun = [stack.enter_context(running(rig.machine, "order", name, "--account", GATED)) for name in names]
+        gated.wait_held(2)
+        rig.machine.wait_until("the others to end", lambda: sum(one.process.poll() is not None for one in begun) == 3)
+        gated.release()
+        ends = [one.end() for one in begun]
+    assert sorted(code for code, _ in ends) == [0, 0, 7, 7, 7]
+    for code, said in ends:
+        limited = re.search(r"limit of account 'limits-gate': 2 .* in 1 h, with what is under way; not before \d", said)
+        assert bool(limited) == (code == 7), said
+    assert [gated.orders(name) for name, (code, _) in zip(names, ends, strict=True)] == [
+        int(code == 0) for code, _ in ends
+    ]
+
+
+@pytest.mark.parametrize("phase", ["request", "answer"])
+def test_order_that_acmed_was_killed_in_is_counted_once(rig: Rig, gated: Gate, phase: str) -> None:
+    first, second, third = (f"{PREFIX}killed-{phase}-{number}.example.com" for number in range(3))
+    with rig.limits(GATED, orders="2/1h", certificates="2/1h", duplicates="1/1h", failures="1/1h"):
+        gated.hold(phase, ORDER)
+        with running(rig.machine, "order", first, "--account", GATED) as order:
+            gated.wait_held()
+            rig.machine.run(["systemctl", "kill", "--signal=KILL", "--kill-whom=main", "acmed.service"])
+            gated.release()
+            code, said = order.end()
+        assert (code, gated.orders(first)) == (0, 1), said
+        rig.ctl.run("order", second, "--account", GATED)
+        assert "2 orders in 1 h; not before" in rig.ctl.error("order", third, "--account", GATED, code=7)
+        assert gated.orders(third) == 0
 
 
 # What the CA says.

@@ -409,7 +409,8 @@ def test_nothing_is_ordered_where_that_was_said(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("kind", ["csr", "key-file"])
-def test_what_has_a_key_from_elsewhere_is_never_replaced(rig: Rig, kind: str) -> None:
+def test_what_has_a_key_from_elsewhere_is_replaced_when_there_is_another(rig: Rig, kind: str) -> None:
+    """A provided one by the timer; another CSR has to be given."""
     machine, name = rig.machine, f"{PREFIX}{kind}.example.com"
     machine.run(["sh", "-c", MAKE_CSR, "sh", name])
     if kind == "csr":
@@ -427,7 +428,43 @@ def test_what_has_a_key_from_elsewhere_is_never_replaced(rig: Rig, kind: str) ->
     assert run_timer(machine) == ""
     assert rig.state(name) == "revoked"
     assert Caller(machine).certificate(name)["SerialNumber"] == serial
+    machine.run(["sh", "-c", MAKE_CSR, "sh", name])
+    if kind == "csr":
+        rig.ctl.run("order", "--name", name, "--csr", "/run/revocation/own.csr")
+    else:
+        machine.run(["touch", "/etc/ssl/revocation.key"])
+        assert run_timer(machine) == "", "the revoked key, written again"
+        machine.run(["install", "-m", "600", "/run/revocation/own.key", "/etc/ssl/revocation.key"])
+        run_timer(machine)
+        rig.replaced(name, serial)
+        assert rig.installed_key(name) == rig.public_key("/run/revocation/own.key")
+    assert rig.state(name) == "valid"
     machine.run(["rm", "-rf", "/run/revocation", "/etc/ssl/revocation.key"])
+
+
+@pytest.mark.parametrize("reason", ["superseded", "keyCompromise"])
+def test_older_certificate_whose_key_the_installed_one_has(rig: Rig, reason: str) -> None:
+    """A compromised key is not used for another day; for other reasons what is installed is left alone."""
+    name, older = f"{PREFIX}older-{reason.lower()}.example.com", "/run/revocation-older.pem"
+    rig.configure(name, reuse_key=True)
+    rig.ctl.run("order", "--name", name)
+    rig.machine.run(["cp", f"/var/lib/acme/{name}/cert.pem", older])
+    first = Caller(rig.machine).certificate(name)["SerialNumber"]
+    key = rig.installed_key(name)
+    rig.ctl.run("renew", "--force", name)
+    second = Caller(rig.machine).certificate(name)["SerialNumber"]
+    assert rig.installed_key(name) == key
+    rig.ctl.run("revoke", "--file", older, "--reason", reason)
+    assert rig.reason(first) == (1 if reason == "keyCompromise" else 4)
+    if reason == "keyCompromise":
+        rig.replaced(name, second)
+        assert rig.installed_key(name) != key
+    else:
+        assert run_timer(rig.machine) == ""
+        assert Caller(rig.machine).certificate(name)["SerialNumber"] == second
+        assert rig.installed_key(name) == key
+    assert rig.reason(second) is None, "nobody has asked for that"
+    assert rig.state(name) == "valid"
 
 
 def test_a_csr_has_no_key_here_to_revoke_it_with(rig: Rig) -> None:

@@ -11,7 +11,7 @@ from acmed.clientd.creation import Wanted
 from acmed.clientd.errors import AcmeError
 from acmed.clientd.finalize import finalize
 from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded
-from acmed.clientd.order import Begun, begin
+from acmed.clientd.order import Begun, Made, begin
 from acmed.clientd.recovery import settle
 from acmed.clientd.session import Session
 from acmed.clientd.shown import UNREAD
@@ -39,8 +39,8 @@ class Orders(Answering):
         profile: str | None,
     ) -> Reply:
         with answering(job=job, account=account, certificate=certificate):
-            wanted = _wanted(certificate, identifiers, csr, profile, None, None)
-            return _begun(await self._begin(account, wanted, new=False))
+            wanted = _wanted(certificate, identifiers, csr, profile)
+            return _begun(await self._begin(account, wanted, None))
 
     @more
     async def order(
@@ -53,13 +53,14 @@ class Orders(Answering):
         identifiers: list[dict[str, str]],
         csr: str | None,
         profile: str | None,
+        not_before: str | None,
         not_after: str | None,
         replaces: str | None,
     ) -> Reply:
         with answering(job=job, account=account, certificate=certificate):
-            wanted = _wanted(certificate, identifiers, csr, profile, not_after, replaces)
-            begun = await self._begin(account, wanted, new=True)
-            return _begun(begun) | {"created": begun is not None and begun.created}
+            wanted = _wanted(certificate, identifiers, csr, profile, not_before, not_after, replaces)
+            begun = await self._begin(account, wanted, lambda made: progress(_ordered(made)))
+            return _ordered(begun)
 
     @more
     async def finalize(
@@ -100,9 +101,9 @@ class Orders(Answering):
                 settle(self._authorities.notes, certificate)
             return {}
 
-    async def _begin(self, account: str, wanted: Wanted, new: bool) -> Begun | None:
+    async def _begin(self, account: str, wanted: Wanted, made: Made | None) -> Begun | None:
         async with self._turns[wanted.certificate]:
-            return await begin(self._session(account), self._store, wanted, new)
+            return await begin(self._session(account), self._store, wanted, made)
 
     async def _kept(self, session: Session, certificate: str, csr_sha256: str | None) -> KeptOrder:
         """The order that Order() left. Where it is not there, a new one is needed, as after any other loss."""
@@ -130,6 +131,10 @@ def _begun(begun: Begun | None) -> Reply:
     return {"order": begun.order.url, "replaced": begun.order.replaced, "challenges": challenges}
 
 
+def _ordered(begun: Begun | None) -> Reply:
+    return _begun(begun) | {"created": begun is not None and begun.created}
+
+
 def _challenge(item: Challenge) -> Reply:
     return {
         "identifier": {"type": item.identifier.type, "value": item.identifier.value},
@@ -147,12 +152,14 @@ def _wanted(
     identifiers: list[dict[str, str]],
     csr: str | None,
     profile: str | None,
-    not_after: str | None,
-    replaces: str | None,
+    not_before: str | None = None,
+    not_after: str | None = None,
+    replaces: str | None = None,
 ) -> Wanted:
-    if csr is None and (profile, not_after, replaces) != (None, None, None):
+    if csr is None and (profile, not_before, not_after, replaces) != (None,) * 4:
         raise invalid_parameter("csr")
-    return Wanted(_name(certificate), _identifiers(identifiers), _digest(_csr(csr)), profile, not_after, replaces)
+    digest = _digest(_csr(csr))
+    return Wanted(_name(certificate), _identifiers(identifiers), digest, profile, not_before, not_after, replaces)
 
 
 def _name(certificate: str) -> str:

@@ -24,6 +24,7 @@ OPTIONS = {
     "common-name": "s",
     "preferred-chain": "s",
     "validity-days": "u",
+    "backdate-hours": "u",
 }
 CSR_OPTIONS = {key: kind for key, kind in OPTIONS.items() if key not in ("key-type", "must-staple", "common-name")}
 
@@ -81,6 +82,8 @@ def checked(desk: Desk, values: Values) -> Values:
         options.line(key, values.get(key, ""))
     if values.get("validity-days") == 0:
         raise options.invalid("validity-days: a certificate is to live for a day at least")
+    if values.get("backdate-hours") == 0:
+        raise options.invalid("backdate-hours: a certificate is to be put back by an hour at least")
     return {key: None if value == "" else value for key, value in values.items()}
 
 
@@ -109,6 +112,7 @@ def configured(certificate: Certificate) -> Values:
         "common-name": certificate.common_name,
         "preferred-chain": certificate.preferred_chain,
         "validity-days": certificate.validity_days,
+        "backdate-hours": certificate.backdate_hours,
     }
     return {key: value for key, value in values.items() if not certificate.csr or key in CSR_OPTIONS}
 

@@ -66,7 +66,16 @@ class Revocations:
             raise Failure(errors.BUSY, "That certificate was installed meanwhile; try again")
         with desk.queue.hold(name, Kind.FOREIGN) as number:
             encoded = base64.b64encode(der).decode()
-            return desk.start(number, jobs.REVOKE, name, uid, reason=reason, der=encoded, account_name=account)
+            return desk.start(
+                number,
+                jobs.REVOKE,
+                name,
+                uid,
+                reason=reason,
+                replace=values.get("replace", True),
+                der=encoded,
+                account_name=account,
+            )
 
     async def _revoke_given(self, call: Call, name: str, der: bytes, reason: int, values: Mapping[str, Any]) -> Job:
         """For what is installed as that. The account is by default the one that got it."""

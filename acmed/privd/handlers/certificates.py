@@ -112,7 +112,14 @@ class Certificates(Turns):
             if account != made.account:
                 await self._permits.drop_order(account, certificate)
         return await self._permits.order(
-            made.account, certificate, made.identifiers, made.csr_sha256, made.profile, made.not_after, replaces
+            made.account,
+            certificate,
+            made.identifiers,
+            made.csr_sha256,
+            made.profile,
+            made.not_before,
+            made.not_after,
+            replaces,
         )
 
     def _replaced(self, name: str, account: Account, made: request.Request) -> str | None:
@@ -143,6 +150,7 @@ def _described(material: request.Material, replaces: str | None) -> Answer:
         "identifiers": [{"type": one.type, "value": one.value} for one in made.identifiers],
         "csr": base64.b64encode(material.csr).decode(),
         "profile": made.profile,
+        "notBefore": made.not_before,
         "notAfter": made.not_after,
         "replaces": replaces,
     }

@@ -7,8 +7,9 @@ import binascii
 import hashlib
 
 from acmed import journal
-from acmed.privd import archive, lookup, revocation, sets
+from acmed.privd import archive, compromise, lookup, revocation, sets
 from acmed.privd.handlers.turns import Answer, Turns
+from acmed.reasons import KEY_COMPROMISE
 from acmed.varlink import Call, invalid_parameter
 
 
@@ -18,10 +19,10 @@ class Revocations(Turns):
     async def permit_revoke(self, _: Call, job: int, certificate: str, reason: int) -> Answer:
         revocation.check_reason(reason)
         async with self._certificate(job, certificate):
-            current, der = await self._compromised(certificate, reason)
+            current, der, sharing = await self._revoked(certificate, reason)
             lookup.account(self._places.configuration(), current.account)
             await self._permits.revoke(current.account, current.fingerprint, reason)
-            return {"account": current.account, "der": base64.b64encode(der).decode()}
+            return {"account": current.account, "der": base64.b64encode(der).decode(), "sharing": sharing}
 
     async def permit_revoke_other(self, _: Call, job: int, account: str, der: str, reason: int) -> Answer:
         revocation.check_reason(reason)
@@ -32,14 +33,16 @@ class Revocations(Turns):
         revocation.check_certificate(data)
         async with self._account(job, account):
             lookup.account(self._places.configuration(), account)
-            await asyncio.to_thread(revocation.retire_if_ours, self._places, data, reason)
+            sharing = []
+            if reason == KEY_COMPROMISE:
+                sharing = await asyncio.to_thread(compromise.of_given, self._places, data)
             await self._permits.revoke(account, hashlib.sha256(data).hexdigest(), reason)
-            return {}
+            return {"sharing": sharing}
 
     async def sign_revocation(self, _: Call, job: int, certificate: str, url: str, nonce: str, reason: int) -> Answer:
         revocation.check_reason(reason)
         async with self._certificate(job, certificate):
-            current, der = await self._compromised(certificate, reason)
+            current, der, sharing = await self._revoked(certificate, reason)
             directory = revocation.ca(self._places.configuration(), current)
             signed = await asyncio.to_thread(
                 revocation.signed, self._places, certificate, current, der, directory, url, nonce, reason
@@ -47,7 +50,7 @@ class Revocations(Turns):
             journal.notice(
                 "Signed the revocation of %s with its own key", certificate, fingerprint=current.fingerprint, url=url
             )
-            return dict(signed)
+            return {**signed, "sharing": sharing}
 
     async def archive(self, _: Call, job: int, certificate: str, fingerprint: str) -> Answer:
         async with self._certificate(job, certificate):
@@ -55,12 +58,14 @@ class Revocations(Turns):
                 await self._permits.drop_order(account, certificate)
             return {}
 
-    async def _compromised(self, name: str, reason: int) -> tuple[sets.Set, bytes]:
-        """The installed set and its certificate; with that reason, its key is not used again from now on."""
+    async def _revoked(self, name: str, reason: int) -> tuple[sets.Set, bytes, list[str]]:
+        """The installed set, its certificate and who else has its key installed, where that is compromised: then it is
+        not used again from now on.
+        """
 
-        def work() -> tuple[sets.Set, bytes]:
+        def work() -> tuple[sets.Set, bytes, list[str]]:
             current, der = revocation.installed(self._places, name)
-            revocation.retire_compromised(self._places, name, current, reason)
-            return current, der
+            users = compromise.of_installed(self._places, name, current) if reason == KEY_COMPROMISE else []
+            return current, der, [one for one in users if one != name]
 
         return await asyncio.to_thread(work)

@@ -13,8 +13,9 @@ change    the answer's "status", "headers", "type", and with "set" fields of its
 cut       half of the answer, then the end of the connection
 huge      an answer of many megabytes
 
-and perhaps "after", how many such requests pass before; "times", how many it is done to; and "every", to each how
-many-th. The first fault that is for a request is done to it. LOG gets a JSON object for each request.
+and perhaps "asks", a member that only such requests have in their payloads; "after", how many such requests pass
+before; "times", how many it is done to; and "every", to each how many-th. The first fault that is for a request is done
+to it. LOG gets a JSON object for each request.
 """
 
 import email.utils
@@ -26,11 +27,11 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.system.proxy.passing import Passing, ask, names, serve
+from tests.system.proxy.passing import Passing, ask, members, names, serve
 
 PORT = 14002
 DIRECTORY = Path("/run/faults")
@@ -51,12 +52,13 @@ class Plan:
         self._faults: list[Fault] = []
         self._seen: Counter[int] = Counter()
 
-    def next(self, path: str) -> Fault:
-        """What is done to a request; {} for nothing."""
+    def next(self, path: str, asked: Collection[str]) -> Fault:
+        """What is done to a request, whose payload has these members; {} for nothing."""
         with self._lock:
             self._read()
             for number, fault in enumerate(self._faults):
-                if path.startswith(fault["path"]) and self._is_due(number, fault):
+                is_for_it = path.startswith(fault["path"]) and fault.get("asks") in (None, *asked)
+                if is_for_it and self._is_due(number, fault):
                     return fault
         return {}
 
@@ -83,7 +85,7 @@ class Exchange(Passing):
     """One connection of a client's."""
 
     def exchange(self, body: bytes) -> None:
-        fault = PLANNED.next(self.path)
+        fault = PLANNED.next(self.path, members(body))
         done = fault.get("do", "pass")
         record = {"time": time.time(), "path": self.path, "names": names(body), "done": done, "ca": None, "made": None}
         match done:

@@ -207,6 +207,7 @@ async def attack(account: str, identifiers: list[dict[str, str]], csr: str) -> d
         "another name": (f"{ca}/order-plz", {"identifiers": [bank]}),
         "one name more": (f"{ca}/order-plz", {"identifiers": [*identifiers, bank]}),
         "another profile": (f"{ca}/order-plz", {"identifiers": identifiers, "profile": "evil"}),
+        "another begin": (f"{ca}/order-plz", {"identifiers": identifiers, "notBefore": "2026-01-01T00:00:00Z"}),
         "another end": (f"{ca}/order-plz", {"identifiers": identifiers, "notAfter": "2036-01-01T00:00:00Z"}),
         "in place of another": (f"{ca}/order-plz", {"identifiers": identifiers, "replaces": "AAAA.AAAA"}),
         "newAuthz": (f"{ca}/authorize", {"identifier": bank}),

@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 CERTIFICATE, KEY, CA = "/etc/pebble/server.pem", "/etc/pebble/server.key", "/etc/pebble/ca.pem"
 PASSED = ("Content-Type", "Accept", "User-Agent")
@@ -67,11 +68,19 @@ def ask(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answ
 def names(body: bytes) -> list[str]:
     """The identifiers in a JWS, which only newOrder has."""
     try:
+        return [identifier["value"] for identifier in members(body)["identifiers"]]
+    except (KeyError, TypeError):
+        return []
+
+
+def members(body: bytes) -> dict[str, Any]:
+    """What is in the payload of a JWS; nothing where there is none."""
+    try:
         encoded = json.loads(body)["payload"]
         payload = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-        return [identifier["value"] for identifier in payload["identifiers"]]
     except (ValueError, KeyError, TypeError):
-        return []
+        return {}
+    return payload if isinstance(payload, dict) else {}
 
 
 def serve(port: int, handler: type[Passing]) -> None:

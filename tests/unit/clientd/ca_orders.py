@@ -22,7 +22,7 @@ def new_order(ca: "FaultyCa", payload: Json, _: str, __: str) -> Outcome:
             return 201, {"Location": url}, _show(ca, url)
     authorizations = [_authorize(ca, item) for item in payload["identifiers"]]
     url = f"{ca.base}/order/{ca.number()}"
-    chosen: Json = {name: payload[name] for name in ("profile", "notAfter", "replaces") if name in payload}
+    chosen: Json = {name: payload[name] for name in ("profile", "notBefore", "notAfter", "replaces") if name in payload}
     ca.orders[url] = Order(payload["identifiers"], authorizations, chosen=chosen)
     return 201, {"Location": url}, _show(ca, url)
 

@@ -43,11 +43,13 @@ class HangUp(Reply):
     """No answer at all."""
 
 
-def make_certificate(directory: Path, *names: str) -> Path:
-    """A self-signed certificate, cert.pem, and its key, key.pem. Returns the former."""
+def make_certificate(directory: Path, *names: str, year: int = 2020, days: int = 36500) -> Path:
+    """A self-signed certificate, cert.pem, and its key, key.pem. Returns the former. It is valid from the year's begin
+    on, for so many days.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a CA's web server")])
-    now = datetime.datetime(2020, 1, 1)
+    begin = datetime.datetime(year, 1, 1)
     alternatives: list[x509.GeneralName] = [
         x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names
     ]
@@ -57,8 +59,8 @@ def make_certificate(directory: Path, *names: str) -> Path:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=36500))
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(alternatives), False)
         .sign(key, hashes.SHA256())
     )

@@ -166,7 +166,9 @@ def test_a_ca_that_never_validates(play: Play, resources: set[str]) -> None:
     play(scenario, deadlines=replace(PATIENT, authorization=1), directory_is_known=False)
 
 
-@pytest.mark.parametrize("wish", [{"profile": "classic"}, {"notAfter": EARLY}, {"replaces": "a.b"}])
+@pytest.mark.parametrize(
+    "wish", [{"profile": "classic"}, {"notBefore": EARLY}, {"notAfter": EARLY}, {"replaces": "a.b"}]
+)
 def test_without_a_csr_there_is_nothing_to_wish_for(play: Play, wish: dict[str, str]) -> None:
     async def scenario(rig: Rig) -> None:
         with pytest.raises(VarlinkError) as caught:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Orders that the CA no longer has, gives up or refuses, and those whose answer is lost."""
 
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from acmed.varlink import VarlinkError
 from tests.unit.clientd.ca_parts import PREFIX, Refusal
 from tests.unit.clientd.conftest import Play
 from tests.unit.clientd.faults import lose_answer, lose_request, page, refuse
-from tests.unit.clientd.rig import QUICK, Rig, http01
+from tests.unit.clientd.rig import CSR, QUICK, Rig, encoded, http01
 
 DNS = {"type": f"{PREFIX}dns", "detail": "NXDOMAIN", "status": 400}
 
@@ -60,7 +61,7 @@ def test_an_order_that_cannot_be_asked_for_now_is_kept(play: Play) -> None:
 
 @pytest.mark.parametrize("status", ["deactivated", "expired", "revoked", "invalid"])
 def test_a_new_order_with_a_lost_authorization(play: Play, status: str) -> None:
-    """Once more, and then no more."""
+    """acmed is told, and may ask for another one."""
 
     async def scenario(rig: Rig) -> None:
         rig.ca.edits["authz"] = lambda fields: fields.update(status=status)
@@ -68,8 +69,28 @@ def test_a_new_order_with_a_lost_authorization(play: Play, status: str) -> None:
             await rig.order()
         assert caught.value.parameters["final"]
         assert caught.value.parameters["detail"] == f"the authorization of a.example is {status}"
-        assert rig.ca.counts()["newOrder"] == 2
+        assert rig.ca.counts()["newOrder"] == 1
         assert rig.kept() is None
+
+    play(scenario)
+
+
+def test_a_new_order_is_told_of_before_its_authorizations_are_read(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["authz"] = [refuse(Refusal(403, "unauthorized"))]
+        wanted = {"identifiers": [{"type": "dns", "value": "a.example"}], "csr": encoded(CSR)}
+        told: list[dict[str, Any]] = []
+        for _ in range(2):
+            with contextlib.suppress(VarlinkError):
+                async for answer in rig.client.call_more(
+                    "Order", timeout=60, job=2, account="main", certificate="www", **wanted
+                ):
+                    told.append(answer)
+        order = rig.kept()["url"]
+        assert [(one["order"], one["created"], bool(one["challenges"])) for one in told] == [
+            (order, True, False),
+            (order, False, True),
+        ]
 
     play(scenario)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What an order may ask for besides names: to replace a certificate (RFC 9773), a profile, and a lifetime."""
+"""What an order may ask for besides names: to replace a certificate (RFC 9773), a profile, a begin, and an end."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,8 @@ NAMES = {"identifiers": [{"type": "dns", "value": "a.example"}]}
 def test_all_of_it_is_sent(play: Play) -> None:
     async def scenario(rig: Rig) -> None:
         rig.ca.resources = {"renewalInfo"}
-        wish: dict[str, Any] = {"profile": "shortlived", "notAfter": "2026-12-01T00:00:00Z", "replaces": CERT_ID}
+        times = {"notBefore": "2026-10-31T00:00:00Z", "notAfter": "2026-12-01T00:00:00Z"}
+        wish: dict[str, Any] = {"profile": "shortlived", **times, "replaces": CERT_ID}
         begun = await rig.order(**wish)
         assert rig.ca.payloads("newOrder") == [NAMES | wish]
         assert await rig.finalize(http01(begun))

@@ -177,6 +177,20 @@ def test_a_new_ca_file_is_used_at_once(tmp_path: Path) -> None:
     assert asyncio.run(whole()) == ["the server's certificate is not trusted", "hello"]
 
 
+@pytest.mark.parametrize("year", [2020, 2150])
+def test_a_certificate_of_another_time_hints_at_the_clock(tmp_path: Path, year: int) -> None:
+    path = make_certificate(tmp_path, "localhost", year=year, days=1)
+
+    async def refusal() -> str:
+        async with HttpsServer(path, lambda _: Reply()) as server:
+            route = Route(("https", "localhost", server.port), path, None)
+            with pytest.raises(Unreachable) as caught:
+                await Transport(LIMITS).exchange(route, "GET", f"https://localhost:{server.port}/", {}, None, WITHIN)
+            return str(caught.value.parameters["message"])
+
+    assert asyncio.run(refusal()).endswith("; is this host's clock right?")
+
+
 def test_connections_are_used_again(certificate: Path) -> None:
     async def whole() -> int:
         transport = Transport(LIMITS)

@@ -67,6 +67,10 @@ DEFAULTS = [
         "'validity-days' in [defaults] is out of range; allowed are 1 to 36500",
         "",
     ),
+    ("backdate-hours = 0", "'backdate-hours' in [defaults] is 0; allowed are 1 to 48", ""),
+    ("backdate-hours = -1", "'backdate-hours' in [defaults] is -1; allowed are 1 to 48", ""),
+    ("backdate-hours = 49", "'backdate-hours' in [defaults] is 49; allowed are 1 to 48", ""),
+    ('backdate-hours = "1"', "'backdate-hours' in [defaults] must be an integer, not a string", ""),
     (
         'key-usage = "digitalSignature"',
         "'key-usage' in [defaults] must be an array of strings such as [\"digitalSignature\"], not a string",

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from acmed.config import Account, Certificate, Http01, Service, load, schema
 from acmed.config.model import (
     Action,
@@ -127,6 +129,7 @@ must-staple = true
 renew-before = 0.5
 preferred-chain = "ISRG Root X1"
 validity-days = 7
+backdate-hours = 12
 
 [http01]
 webroot = "/srv/{zone}/{host}/{fqdn}"
@@ -224,6 +227,7 @@ must-staple = false
 renew-before = 30
 preferred-chain = "96:BC:EC:06:26:49:76:F3:74:60:77:9A:CF:28:C5:A7:CF:E8:A3:C0:AA:E1:1A:8F:FC:EE:05:C0:BD:DF:08:C6"
 validity-days = 90
+backdate-hours = 1
 common-name = "WWW.Bücher.example"
 subject = "O=Bücher\\\\, Ltd.,C=GB"
 key-file = "/etc/ssl/private/www.key"
@@ -249,6 +253,7 @@ key-file = "/etc/ssl/private/www.key"
             renew_before=0.5,
             preferred_chain="ISRG Root X1",
             validity_days=7,
+            backdate_hours=12,
         ),
         "says": Certificate(
             "says",
@@ -269,6 +274,7 @@ key-file = "/etc/ssl/private/www.key"
             renew_before=30,
             preferred_chain="96bcec06264976f37460779acf28c5a7cfe8a3c0aae11a8ffcee05c0bddf08c6",
             validity_days=90,
+            backdate_hours=1,
             common_name="www.xn--bcher-kva.example",
             subject="O=Bücher\\, Ltd.,C=GB",
             key_file=Path("/etc/ssl/private/www.key"),
@@ -337,6 +343,14 @@ def test_later_files_override_key_by_key(tmp_path: Path) -> None:
         "nginx", ("main.service",), Action.RESTART, "shipped", 0o640, {"cert": "/c"}
     )
     assert loaded.configuration.firewall is False
+
+
+@pytest.mark.parametrize("file", ["acmed.toml", "acmed.toml.d/a.toml"])
+def test_a_file_that_cannot_be_read_may_have_said_that_the_firewall_stays_closed(tmp_path: Path, file: str) -> None:
+    place = Place(tmp_path, "")
+    assert place.load().configuration.firewall is True
+    place.write(file, 'firewall = "off"\nbroken\n')
+    assert place.load().configuration.firewall is False
 
 
 def test_problem_is_shown_in_the_file_that_has_the_key(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class Host:
         self.hooks.mkdir(mode=0o755)
         for name in ("acmed.accounts/staging", "acmed.dns/ns1"):
             (self.sealed / name).parent.mkdir(parents=True)
-            (self.sealed / name).write_text("sealed")
+            (self.sealed / name).write_text("c2VhbGVk")
         for name, text in certificates.items():
             self.place.write(f"certificates.d/{name}.toml", text)
 
@@ -137,7 +137,8 @@ def test_key_of_a_zone(tmp_path: Path) -> None:
     hint = f"seal the file with the key, as tsig-keygen(8) writes it:\n{command}"
     path.write_text("")
     expected = ("acmed.toml", 2, f"zone example.com has no key 'ns1': {path} is empty", hint, False)
-    assert host.found() == [expected]
+    empty, unsealed = host.found()
+    assert (empty, unsealed[0]) == (expected, "ns1")
     path.unlink()
     assert host.found() == [(*expected[:2], f"zone example.com has no key 'ns1': {path} is missing", *expected[3:])]
 
@@ -146,14 +147,14 @@ def test_key_of_a_binding(tmp_path: Path) -> None:
     """It is needed until the account is registered."""
     main = '[account.ca]\ndirectory = "https://ca.example/dir"\neab-key-id = "kid 1"\n'.replace(" 1", "$1")
     host = Host(tmp_path, main)
-    (host.sealed / "acmed.accounts/ca").write_text("sealed")
+    (host.sealed / "acmed.accounts/ca").write_text("c2VhbGVk")
     path = host.sealed / "acmed.bindings/ca"
     options = "--directory https://ca.example/dir --eab-key-id 'kid$1' --eab-hmac-file FILE --eab-algorithm HS256"
     hint = f"register it with the key that the CA gave:\nacmectl account add ca {options} --agree-tos"
     message = f"account 'ca' has no HMAC key for its binding: {path} is missing"
     assert host.found() == [("acmed.toml", 3, message, hint, False)]
     path.parent.mkdir()
-    path.write_text("sealed")
+    path.write_text("c2VhbGVk")
     assert host.found() == []
     path.unlink()
     host.place.write("acmed.toml.d/account-ca.toml", '[account.ca]\nuri = "https://ca.example/1"\n')

@@ -56,7 +56,9 @@ class Service:
         self.bus = bus
         self.on: dict[str, Handler] = {
             "GetCertificate": self._get_certificate,
+            "CheckConfiguration": self._check_configuration,
         }
+        self.problems: list[list[Any]] = []
         self.calls: list[Call] = []
         self.objects: dict[str, Object] = {}
         self._tree = ObjectTree(bus, ROOT)
@@ -103,6 +105,7 @@ class Service:
             "RenewalExplanation": "",
             "RetryAt": 0,
             "Endangered": False,
+            "Damaged": False,
         }
         return self._add(certificate_path(name), "Certificate", properties | values, {})
 
@@ -175,6 +178,9 @@ class Service:
         if certificate_path(name) not in self.objects:
             raise DBusError("org.acmed1.Error.NoSuchCertificate", f"There is no certificate {name}")
         return (certificate_path(name),)
+
+    async def _check_configuration(self, _: Call) -> tuple[list[list[Any]]]:
+        return (self.problems,)
 
 
 @dataclass

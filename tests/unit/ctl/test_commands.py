@@ -55,7 +55,7 @@ def test_order_with_all_options(tmp_path: Path) -> None:
         result = await world.run(
             *("order", WWW, "--account", "le", "--failover", "b", "--failover", "b", "--challenge", "dns-01"),
             *("--profile", "shortlived", "--must-staple", "--common-name", WWW, "--preferred-chain", "Root X"),
-            *("--validity", "30"),
+            *("--validity", "30", "--backdate", "12"),
         )
         assert result.code == 0, result.err
 
@@ -70,8 +70,9 @@ def test_order_with_all_options(tmp_path: Path) -> None:
         "common-name": WWW,
         "preferred-chain": "Root X",
         "validity-days": 30,
+        "backdate-hours": 12,
     }
-    assert asked["signatures"]["validity-days"] == "u"
+    assert asked["signatures"]["validity-days"] == asked["signatures"]["backdate-hours"] == "u"
     assert asked["signatures"]["failover"] == "as"
 
 
@@ -138,6 +139,56 @@ def test_authorize(tmp_path: Path) -> None:
 
     play(tmp_path, scene)
     assert asked == [[WWW, "192.0.2.1"], {"account": "le"}]
+
+
+def test_authorize_says_nothing_of_a_certificate_of_that_name(tmp_path: Path) -> None:
+    async def scene(world: World) -> None:
+        service = await world.service()
+
+        async def authorize(*_: Any) -> tuple[int, str]:
+            return ended(service, "authorize", "authorize.www-0123")
+
+        service.on["Authorize"] = authorize
+        service.certificate(WWW, Undelivered=[["nginx", "it failed"]])
+        await service.appear()
+        result = await world.run("authorize", WWW)
+        assert (result.code, result.out) == (0, f"{WWW}: authorized\n")
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize(
+    ("name", "certificate"),
+    [("::1", "0--1"), ("[::FFFF]", "0--ffff"), ("2001:db8::", "2001-db8--"), ("*.example.com", "_.example.com")],
+)
+def test_the_name_of_a_certificate_that_was_given_none(tmp_path: Path, name: str, certificate: str) -> None:
+    async def scene(world: World) -> None:
+        service = await world.service()
+
+        async def order(_: Call, given: str, *__: Any) -> tuple[str, int, str]:
+            service.certificate(given)
+            return (certificate_path(given), *ended(service, "order", given))
+
+        service.on["Order"] = order
+        await service.appear()
+        result = await world.run("order", name)
+        assert result.out.startswith(f"{certificate}: issued")
+
+    play(tmp_path, scene)
+
+
+def test_a_first_name_that_is_too_long_for_a_certificate(tmp_path: Path) -> None:
+    name = ".".join(["a" * 63] * 3 + ["b" * 57, "com"])
+
+    async def scene(world: World) -> None:
+        await (await world.service()).appear()
+        result = await world.run("order", name)
+        assert result.code == Exit.USAGE
+        assert "at most 200 characters" in result.err
+        assert "--name" in result.err
+        assert "defect" not in result.err
+
+    play(tmp_path, scene)
 
 
 def test_check(tmp_path: Path) -> None:

@@ -77,6 +77,19 @@ def test_step_counts_names() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("account", "registering the account"),
+        ("deactivate-account", "ending the account"),
+        ("rollover-key", "changing the account's key"),
+        ("update-account", "changing the contacts"),
+    ],
+)
+def test_what_is_done_with_an_account(kind: str, words: str) -> None:
+    assert progress.plain(replace(JOB, type=kind, step="account", certificate="le")) == f"le: {words} (40%)"
+
+
+@pytest.mark.parametrize(
     ("percent", "bar"), [(0, "-" * 20), (50, "#" * 10 + "-" * 10), (100, "#" * 20), (4000, "#" * 20)]
 )
 def test_bar(percent: int, bar: str) -> None:

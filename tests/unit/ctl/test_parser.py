@@ -31,6 +31,7 @@ ORDER: dict[str, Any] = {
     "common_name": None,
     "preferred_chain": None,
     "validity": None,
+    "backdate": None,
 }
 REVOKE: dict[str, Any] = {
     "certificate": None,
@@ -141,7 +142,7 @@ LE = DIRECTORIES["letsencrypt"]
         ),
         (
             "order www.example.com --challenge dns-01 --profile shortlived --must-staple --common-name www.example.com"
-            " --preferred-chain abc --validity 30",
+            " --preferred-chain abc --validity 30 --backdate 12",
             "order",
             {
                 **ORDER,
@@ -152,6 +153,7 @@ LE = DIRECTORIES["letsencrypt"]
                 "common_name": "www.example.com",
                 "preferred_chain": "abc",
                 "validity": 30,
+                "backdate": 12,
             },
         ),
         ("authorize www.example.com --account a", "authorize", {"names": [WWW], "account": "a"}),
@@ -238,6 +240,9 @@ def test_accepted(line: str, command: str, values: dict[str, Any]) -> None:
         ("order --name a --csr a.pem --must-staple", "what the request of --csr says"),
         ("order a.example.com --challenge http", "http-01"),
         ("order a.example.com --validity 0", "from 1 to"),
+        ("order a.example.com --backdate 0", "from 1 to 48"),
+        ("order a.example.com --backdate 49", "from 1 to 48"),
+        ("order a.example.com --backdate=-1", "from 1 to 48"),
         ("revoke a --file b.pem", "give a CERT, or --file"),
         ("revoke a --account b", "--account goes with --file"),
         ("revoke --file a.pem --certificate-key", "goes with a CERT"),

@@ -60,6 +60,30 @@ def test_status(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+def test_status_tells_of_a_configuration_that_does_not_count(tmp_path: Path) -> None:
+    async def scene(world: World) -> None:
+        service = await world.service()
+        service.certificate("a.example.com")
+        await service.appear()
+        assert json.loads((await world.run("status", "--json")).out)["problems"] == []
+        service.problems = [["/etc/acmed/acmed.toml", 2, "not valid TOML: \x1b", "a hint"], ["/x.toml", 0, "no", ""]]
+        result = await world.run("status")
+        assert result.code == Exit.FAILED
+        assert "Configuration: 2 problems, 'acmectl config check' says what to do:" in result.out
+        assert "/etc/acmed/acmed.toml:2: not valid TOML: \\x1b\n" in result.out
+        assert "/x.toml: no\n" in result.out
+        assert (await world.run("status", "a.example.com")).code == Exit.DONE
+        first, _ = json.loads((await world.run("status", "--json")).out)["problems"]
+        assert first == {
+            "file": "/etc/acmed/acmed.toml",
+            "line": 2,
+            "message": "not valid TOML: \x1b",
+            "hint": "a hint",
+        }
+
+    play(tmp_path, scene)
+
+
 def test_account_show(tmp_path: Path) -> None:
     async def scene(world: World) -> None:
         service = await world.service()
@@ -162,11 +186,16 @@ def test_watch_as_json(tmp_path: Path) -> None:
         service.change(certificate_path(WWW), State="due", Failures=1)
         service.end(7, "done")
         await ctl.prints("job-removed")
+        service.change(service.job(8, "revoke", WWW), Step="revoke")
+        await ctl.prints('"id":8')
         ctl.interrupt()
         events = [json.loads(line) for line in (await ctl.ends()).out.splitlines()]
         assert all(event.pop("time").endswith("Z") for event in events)
-        assert [event["event"] for event in events] == ["job-step", "certificate-changed", "job-removed"]
+        assert [event["event"] for event in events] == [
+            "job-step", "certificate-changed", "job-removed", "job-new", "job-step",
+        ]  # fmt: skip
         assert events[0]["certificate"] == WWW
+        assert events[4].items() >= {"id": 8, "type": "revoke", "started": "2025-06-15T15:06:40Z"}.items()
         assert events[1] == {"event": "certificate-changed", "name": WWW, "changed": ["Failures", "State"]}
         assert events[2] == {"event": "job-removed", "job": 7, "name": WWW, "result": "done"}
         assert path

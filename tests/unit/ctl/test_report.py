@@ -89,6 +89,23 @@ def test_success_says_where_and_until_when() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "name", ["Error.Unreachable", "Error.TimedOut", "Error.InvalidConfiguration", "Error.ChallengeUnavailable",
+             "Error.PreflightFailed", "AcmeError.badNonce"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["account", "update-account", "rollover-key", "deactivate-account", "authorize"])
+def test_nobody_is_sent_to_renew_what_is_no_certificate(name: str, kind: str) -> None:
+    _, hint = report.failure(Outcome("le", 7, "failed", Error(f"org.acmed1.{name}", "x"), type=kind))
+    assert "renew" not in hint
+    assert "acmectl check " not in hint
+    assert "'acmectl config check' says" not in hint
+    assert "in its file" not in hint
+
+
+def test_what_kept_a_challenge_from_being_answered_is_looked_for_where_it_may_be() -> None:
+    assert advice("org.acmed1.Error.ChallengeUnavailable", "www").startswith("'acmectl check www'")
+
+
 def test_no_advice_beside_that_of_acmed() -> None:
     refused = Outcome("ca", 7, "failed", Error("org.acmed1.AcmeError.unauthorized", "no such key id. To do: …"))
     assert report.failure(refused)[1] == "The whole story: journalctl ACME_JOB=7"

@@ -8,6 +8,7 @@ import pytest
 from acmed.ctl import records, report, show
 from acmed.ctl.advice import advice
 from acmed.ctl.client import Manager, Objects
+from acmed.ctl.exits import Exit
 from acmed.ctl.follow import Outcome
 from acmed.ctl.records import Certificate, Error, Job
 from tests.unit.ctl.samples import FAILING, JOB, NOW, OWED, VALID
@@ -53,7 +54,7 @@ def test_status_shows_every_property() -> None:
 
 def test_overview_shows_those_that_need_somebody() -> None:
     lines = show.overview(
-        Objects((VALID, replace(FAILING, name="bad")), (), (JOB,)), Manager("1", 0, ""), NOW, colour=False
+        Objects((VALID, replace(FAILING, name="bad")), (), (JOB,)), Manager("1", 0, ""), (), NOW, colour=False
     )
     text = "\n".join(lines)
     assert "Certificates: 1 failing, 1 valid" in text
@@ -89,7 +90,18 @@ def test_json_of_a_certificate() -> None:
         "renewalExplanation": None,
         "retryAt": None,
         "endangered": False,
+        "damaged": False,
     }
+
+
+def test_files_that_are_not_there_any_more_are_told() -> None:
+    """Not while a job is at work, which may be what changes them."""
+    damaged = replace(VALID, state="due", damaged=True)
+    words = "its files are missing or were changed; 'acmectl renew --due' sees to it now, the timer within an hour"
+    assert f"Attention: {words}" in [line.strip() for line in show.describe(damaged, NOW, colour=False)]
+    assert show.health([damaged]) is Exit.FAILED
+    assert words not in "".join(show.describe(replace(damaged, job=7), NOW, colour=False))
+    assert show.health([replace(damaged, job=7)]) is Exit.DONE
 
 
 def test_json_of_outcomes() -> None:

@@ -99,10 +99,12 @@ class Keyd:
         digest: str = DIGEST,
         profile: str | None = None,
         replaces: str | None = None,
+        not_before: str | None = None,
         not_after: str | None = None,
         lifetime: int = 60,
     ) -> None:
-        self.permit(self.permits.permit_order, "www", NAMES, digest, profile, replaces, not_after, lifetime=lifetime)
+        validity = (not_before, not_after)
+        self.permit(self.permits.permit_order, "www", NAMES, digest, profile, replaces, *validity, lifetime=lifetime)
 
     def drop(self, subject: str) -> None:
         asyncio.run(self.permits.drop_order(PEER, "default", subject))

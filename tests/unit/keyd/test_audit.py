@@ -76,7 +76,7 @@ def test_no_more_of_a_refusal_than_is_of_use(keyd: Keyd, entries: list[dict[str,
 
 def test_of_what_was_signed_there_is_all(keyd: Keyd, entries: list[dict[str, Any]]) -> None:
     names = [{"type": "dns", "value": f"{'x' * 60}.{number}.example.com"} for number in range(100)]
-    keyd.permit(keyd.permits.permit_order, "www", names, "1" * 64, None, None, None)
+    keyd.permit(keyd.permits.permit_order, "www", names, "1" * 64, None, None, None, None)
     keyd.sign({"identifiers": names})
     assert len(entries[-1]["ACME_IDENTIFIERS"].split()) == 100
 

@@ -168,7 +168,7 @@ def test_a_one_shot_permit_is_for_one_url_and_payload(keyd: Keyd) -> None:
 def test_bad_permits(keyd: Keyd, account: str, names: Any, digest: str, lifetime: int) -> None:
     with pytest.raises(VarlinkError):
         asyncio.run(
-            keyd.permits.permit_order(PEER, account, "www", names, digest, None, None, None, lifetime),
+            keyd.permits.permit_order(PEER, account, "www", names, digest, None, None, None, None, lifetime),
         )
 
 

@@ -12,7 +12,7 @@ from tests.unit.keyd.rig import DIGEST, NAMES, PEER, URI, Keyd
 
 
 def test_it_comes_with_the_permit(keyd: Keyd) -> None:
-    ordered = asyncio.run(keyd.permits.permit_order(PEER, "default", "www", NAMES, DIGEST, None, None, None, 60))
+    ordered = asyncio.run(keyd.permits.permit_order(PEER, "default", "www", NAMES, DIGEST, None, None, None, None, 60))
     authorized = asyncio.run(keyd.permits.permit_authorize(PEER, "default", "names", NAMES, 60))
     assert ordered == authorized == {"thumbprint": keyd.key.thumbprint}
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,11 +11,13 @@ from acmed.config.model import DIRECTORIES, DIRECTORY_LIMITS, Limits, Rate
 from acmed.manager import errors
 from acmed.manager.counting import Counts
 from acmed.manager.errors import Failure
-from acmed.manager.limiter import Limiter, registered
+from acmed.manager.limiter import Limiter, Reservation
+from acmed.manager.subjects import registered
 from acmed.names import Identifier
 
 _HOUR = 3600
 _NOW = 1_800_000_000
+_WWW = "www"  # the name of a certificate
 
 
 class _Clock:
@@ -21,7 +25,7 @@ class _Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = _NOW
-        monkeypatch.setattr("acmed.manager.limiter.time.time", lambda: float(self.now))
+        monkeypatch.setattr("time.time", lambda: float(self.now))
 
 
 @pytest.fixture
@@ -46,11 +50,38 @@ def _refused(
     return refused.value
 
 
+def _ordered(
+    limits: Limiter, account: Account, names: tuple[Identifier, ...], counts: Counts = Counts.AS_NEW, name: str = _WWW
+) -> Reservation:
+    """The CA has made the order."""
+    limits.reserve(account, name, names, counts).keep("orders")
+    return limits.made(account, name, names, counts)
+
+
+def _issued(limits: Limiter, account: Account, names: tuple[Identifier, ...], counts: Counts = Counts.AS_NEW) -> None:
+    with _ordered(limits, account, names, counts) as counted:
+        counted.asked("failures")
+        counted.give_back("failures")
+        counted.asked("certificates", "duplicates")
+        counted.keep("certificates", "duplicates")
+
+
+def _failed(limits: Limiter, account: Account, names: tuple[Identifier, ...], *failed: str) -> None:
+    with _ordered(limits, account, names) as counted:
+        counted.asked("failures")
+        counted.keep("failures", subjects=failed)
+        counted.give_back()
+
+
+def _file(directory: Path, account: str = "default") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory / "limits" / f"{account}.json").read_text())
+    return found
+
+
 def test_orders_in_a_period(tmp_path: Path, clock: _Clock) -> None:
     limits, account, names = Limiter(tmp_path), _account(orders=Rate(2, 3 * _HOUR)), _names("www.example.com")
     for _ in range(2):
-        limits.check(account, names, Counts.AS_NEW)
-        limits.ordered(account, Counts.AS_NEW)
+        _ordered(limits, account, names)
         clock.now += _HOUR
     failure = _refused(limits, account, names)
     assert failure.retry_after == _HOUR
@@ -68,8 +99,7 @@ def test_replacements_are_not_counted(tmp_path: Path, clock: _Clock) -> None:
     one = Rate(1, _HOUR)
     limits, names = Limiter(tmp_path), _names("www.example.com")
     account = _account(orders=one, certificates=one, duplicates=one)
-    limits.ordered(account, Counts.AS_REPLACEMENT)
-    limits.issued(account, names, Counts.AS_REPLACEMENT)
+    _issued(limits, account, names, Counts.AS_REPLACEMENT)
     limits.check(account, names, Counts.AS_NEW)
     assert clock.now == _NOW
 
@@ -89,14 +119,11 @@ def test_what_an_order_comes_under(tmp_path: Path, clock: _Clock, counts: Counts
     for kind in ("orders", "certificates", "duplicates"):
         account = _account(kind, **{kind: one})
         limits = Limiter(tmp_path)
-        limits.ordered(account, counts)
-        limits.issued(account, names, counts)
+        _issued(limits, account, names, counts)
         if kind in under:
             _refused(limits, account, names, counts)
         else:
-            limits.check(account, names, Counts.AS_NEW)
-            limits.ordered(account, Counts.AS_NEW)
-            limits.issued(account, names, Counts.AS_NEW)
+            _issued(limits, account, names)
             _refused(limits, account, names)
             limits.check(account, names, counts)
     assert clock.now == _NOW
@@ -104,8 +131,8 @@ def test_what_an_order_comes_under(tmp_path: Path, clock: _Clock, counts: Counts
 
 def test_certificates_for_a_registered_domain(tmp_path: Path, clock: _Clock) -> None:
     limits, account = Limiter(tmp_path), _account(certificates=Rate(2, 24 * _HOUR))
-    limits.issued(account, _names("www.example.co.uk", "mail.example.co.uk", "a.example.net"), Counts.AS_NEW)
-    limits.issued(account, _names("*.example.co.uk"), Counts.AS_NEW)
+    _issued(limits, account, _names("www.example.co.uk", "mail.example.co.uk", "a.example.net"))
+    _issued(limits, account, _names("*.example.co.uk"))
     limits.check(account, _names("www.other.co.uk", "b.example.net"), Counts.AS_NEW)
     failure = _refused(limits, account, _names("b.example.net", "x.example.co.uk"))
     assert "certificates for example.co.uk" in failure.message
@@ -114,7 +141,7 @@ def test_certificates_for_a_registered_domain(tmp_path: Path, clock: _Clock) -> 
 
 def test_same_names_again(tmp_path: Path, clock: _Clock) -> None:
     limits, account = Limiter(tmp_path), _account(duplicates=Rate(1, 24 * _HOUR))
-    limits.issued(account, _names("a.example.com", "b.example.com"), Counts.AS_NEW)
+    _issued(limits, account, _names("a.example.com", "b.example.com"))
     limits.check(account, _names("a.example.com"), Counts.AS_NEW)
     assert "exactly these names" in _refused(limits, account, _names("b.example.com", "a.example.com")).message
     assert clock.now == _NOW
@@ -123,69 +150,257 @@ def test_same_names_again(tmp_path: Path, clock: _Clock) -> None:
 def test_failed_validations_count_for_all(tmp_path: Path, clock: _Clock) -> None:
     limits, account = Limiter(tmp_path), _account(failures=Rate(2, _HOUR))
     for _ in range(2):
-        limits.failed(account, _names("*.example.com"))
+        _failed(limits, account, _names("*.example.com", "www.example.com"), "example.com", "not.ordered.example.com")
         clock.now += 10
-    limits.check(account, _names("www.example.com"), Counts.AS_REPLACEMENT)
+    limits.check(account, _names("www.example.com", "not.ordered.example.com"), Counts.AS_REPLACEMENT)
     for counts in Counts:
         failure = _refused(limits, account, _names("www.example.com", "example.com"), counts)
-        assert "failed validations of example.com" in failure.message
+        assert "2 failed validations of example.com in 1 h; not before" in failure.message
         assert failure.retry_after == _HOUR - 20
+
+
+# What is under way.
+
+
+@pytest.mark.parametrize("kind", ["orders", "certificates", "duplicates", "failures"])
+def test_what_is_under_way_counts(tmp_path: Path, clock: _Clock, kind: str) -> None:
+    limits, names = Limiter(tmp_path), _names("www.example.com")
+    account = _account("default", **{kind: Rate(2, _HOUR)})
+    first, _ = (limits.reserve(account, name, names, Counts.AS_NEW) for name in ("a", "b"))
+    for other in (limits, Limiter(tmp_path)):  # also after acmed was killed
+        assert ", with what is under way; not before" in _refused(other, account, names).message
+    with pytest.raises(Failure):
+        limits.reserve(account, "c", names, Counts.AS_NEW)
+    first.give_back()
+    limits.reserve(account, "c", names, Counts.AS_NEW)
+    clock.now += _HOUR
+    limits.check(account, names, Counts.AS_NEW)  # nothing is held for ever
+
+
+def test_what_came_to_pass_counts_from_then_on(tmp_path: Path, clock: _Clock) -> None:
+    """Also where that was longer ago than the period."""
+    one = Rate(1, _HOUR)
+    limits, account = Limiter(tmp_path), _account(certificates=one, failures=one)
+    with _ordered(limits, account, _names("www.example.com")) as counted:
+        clock.now += 2 * _HOUR
+        counted.keep("certificates")
+        counted.keep("failures", subjects=["www.example.com"])
+    assert _refused(limits, account, _names("www.example.com"), Counts.AS_REPLACEMENT).retry_after == _HOUR
+    assert _refused(limits, account, _names("other.example.com")).retry_after == _HOUR
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        ((), set()),
+        (("failures",), {"failures"}),
+        (("failures", "certificates", "duplicates"), {"failures", "certificates", "duplicates"}),
+    ],
+)
+def test_what_the_ca_was_not_asked_for_is_given_back(
+    tmp_path: Path, clock: _Clock, asked: tuple[str, ...], left: set[str]
+) -> None:
+    one, names = Rate(1, _HOUR), _names("www.example.com")
+    account = _account(certificates=one, duplicates=one, failures=one)
+    limits = Limiter(tmp_path)
+    with contextlib.suppress(Failure), _ordered(limits, account, names) as counted:
+        counted.asked(*asked)
+        raise Failure(errors.UNAVAILABLE, "sorry")
+    assert {one["kind"] for one in _file(tmp_path)["held"].get(_WWW, [])} == left
+    # An order of its name that the CA has goes on with what is left; when there is none any more, that stays counted.
+    limits.made(account, _WWW, names, Counts.AS_NEW)
+    assert {one["kind"] for one in _file(tmp_path)["held"][_WWW]} == {"failures", "certificates", "duplicates"}
+    limits.over(account, _WWW)
+    kept = _file(tmp_path)
+    assert {kind for kind in kept if kind != "held" and kept[kind]} == left
+    assert (kept["held"], clock.now) == ({}, _NOW)
+
+
+def test_killed_before_the_answer_to_new_order(tmp_path: Path, clock: _Clock) -> None:
+    """There may be an order, and there is no certificate."""
+    account, names = _account(orders=Rate(2, _HOUR), duplicates=Rate(1, _HOUR)), _names("www.example.com")
+    Limiter(tmp_path).reserve(account, _WWW, names, Counts.AS_NEW)
+    clock.now += 10
+    limits = Limiter(tmp_path)
+    limits.over(account, _WWW)
+    _issued(limits, account, names)
+    kept = _file(tmp_path)
+    assert (kept["orders"], list(kept["duplicates"].values())) == ({"": [_NOW, _NOW + 10]}, [[_NOW + 10]])
+
+
+def test_order_that_is_taken_up_again_is_counted_once(tmp_path: Path, clock: _Clock) -> None:
+    """The CA says that there is one, after acmed was killed."""
+    account, names = _account(orders=Rate(5, _HOUR), duplicates=Rate(5, _HOUR)), _names("www.example.com")
+    Limiter(tmp_path).reserve(account, _WWW, names, Counts.AS_NEW)
+    for _ in range(2):
+        clock.now += 10
+        counted = Limiter(tmp_path).made(account, _WWW, names, Counts.AS_NEW)
+        counted.asked("certificates", "duplicates")
+    counted.keep("certificates", "duplicates")
+    kept = _file(tmp_path)
+    assert (kept["orders"], list(kept["duplicates"].values())) == ({"": [_NOW]}, [[_NOW + 20]])
+    assert kept["held"] == {}
+
+
+def test_order_that_nobody_counted(tmp_path: Path, clock: _Clock) -> None:
+    """It was made by an older acmed, or the file was lost: its certificate counts."""
+    account, names = _account(orders=Rate(1, _HOUR), duplicates=Rate(1, _HOUR)), _names("www.example.com")
+    Limiter(tmp_path).made(account, _WWW, names, Counts.AS_NEW).keep("certificates", "duplicates")
+    kept = _file(tmp_path)
+    assert (kept["orders"], list(kept["duplicates"].values()), clock.now) == ({}, [[_NOW]], _NOW)
+
+
+def test_each_account_has_counts_of_its_own(tmp_path: Path, clock: _Clock) -> None:
+    limits, names = Limiter(tmp_path), _names("www.example.com")
+    first, second = (_account(name, orders=Rate(1, _HOUR), duplicates=Rate(1, _HOUR)) for name in ("one", "two"))
+    limits.reserve(first, _WWW, names, Counts.AS_NEW)
+    limits.over(second, _WWW)
+    _issued(limits, second, names)
+    _refused(limits, first, names)
+    assert (_file(tmp_path, "one")["orders"], len(_file(tmp_path, "one")["held"][_WWW])) == ({}, 2)
+    assert (_file(tmp_path, "two")["orders"], clock.now) == ({"": [_NOW]}, _NOW)
+
+
+# What is kept.
 
 
 def test_next_run_knows_it_and_forgets_what_is_past(tmp_path: Path, clock: _Clock) -> None:
     account, names = _account(orders=Rate(1, _HOUR), failures=Rate(3, _HOUR)), _names("www.example.com")
-    Limiter(tmp_path).failed(account, names)
+    limited = _account(failures=Rate(3, _HOUR))
+    _failed(Limiter(tmp_path), limited, names, "www.example.com")
     clock.now += 1000
-    Limiter(tmp_path).ordered(account, Counts.AS_NEW)
+    _ordered(Limiter(tmp_path), account, names).give_back()
     _refused(Limiter(tmp_path), account, names)
     clock.now += _HOUR - 500
-    Limiter(tmp_path).failed(account, names)
-    kept = json.loads((tmp_path / "limits" / "default.json").read_text())
-    assert kept == {
+    Limiter(tmp_path).made(account, _WWW, names, Counts.AS_NEW).keep("failures")
+    assert _file(tmp_path) == {
         "orders": {"": [_NOW + 1000]}, "certificates": {}, "duplicates": {},
-        "failures": {"www.example.com": [clock.now]},
+        "failures": {"www.example.com": [clock.now]}, "held": {},
     }  # fmt: skip
 
 
 def test_no_more_is_kept_than_a_limit_can_count(tmp_path: Path, clock: _Clock) -> None:
-    limits, account = Limiter(tmp_path), _account(orders=Rate(3, _HOUR))
+    limits, account = Limiter(tmp_path), _account(failures=Rate(3, _HOUR))
     for _ in range(50):
-        limits.ordered(account, Counts.AS_NEW)
+        limits.made(account, _WWW, _names("www.example.com"), Counts.AS_NEW).keep("failures")
         clock.now += 1
-    assert len(json.loads((tmp_path / "limits" / "default.json").read_text())["orders"][""]) == 3
+    assert len(_file(tmp_path)["failures"]["www.example.com"]) == 3
 
 
 def test_clock_that_was_set_back(tmp_path: Path, clock: _Clock) -> None:
-    limits, account, names = Limiter(tmp_path), _account(orders=Rate(1, _HOUR)), _names("www.example.com")
-    limits.ordered(account, Counts.AS_NEW)
+    """Nothing is forgotten, not even where something else is counted meanwhile, and nothing lasts longer than its
+    period from then on, also for one that was never right.
+    """
+    account, names = _account(orders=Rate(2, _HOUR), failures=Rate(1, _HOUR)), _names("www.example.com")
+    limits = Limiter(tmp_path)
+    _ordered(limits, account, names).give_back()
+    limits.reserve(account, _WWW, names, Counts.AS_NEW)
     clock.now -= 365 * 24 * _HOUR
-    limits.check(account, names, Counts.AS_NEW)
+    assert _refused(limits, account, _names("mail.example.com")).retry_after == _HOUR
+    limits.over(account, _WWW)
+    clock.now += _HOUR - 1
+    assert _refused(Limiter(tmp_path), account, names).retry_after == 1
+    clock.now += 1
+    Limiter(tmp_path).check(account, names, Counts.AS_NEW)
+
+
+def test_clock_that_is_set_back_meanwhile(tmp_path: Path, clock: _Clock) -> None:
+    account, names = _account(orders=Rate(5, _HOUR), failures=Rate(1, _HOUR)), _names("www.example.com")
+    limits = Limiter(tmp_path)
+    for name in ("one", "two"):
+        _ordered(limits, account, _names(f"{name}.example.com"), name=name).give_back()
+    counted = _ordered(limits, account, names)
+    clock.now -= 10 * _HOUR
+    counted.keep("failures")
+    assert _file(tmp_path)["orders"] == {"": [clock.now] * 3}
+    _refused(Limiter(tmp_path), account, names)
+
+
+def test_next_order_of_a_name_counts_beside_the_one_before(tmp_path: Path, clock: _Clock) -> None:
+    limits, account, names = Limiter(tmp_path), _account(orders=Rate(2, _HOUR)), _names("www.example.com")
+    for _ in range(2):
+        limits.reserve(account, _WWW, names, Counts.AS_NEW)
+    with pytest.raises(Failure):
+        limits.reserve(account, _WWW, names, Counts.AS_NEW)
+    assert clock.now == _NOW
 
 
 def test_account_without_limits_is_not_counted(tmp_path: Path, clock: _Clock) -> None:
     limits, account, names = Limiter(tmp_path), _account(), _names("www.example.com")
     for _ in range(1000):
-        limits.ordered(account, Counts.AS_NEW)
-        limits.issued(account, names, Counts.AS_NEW)
-        limits.failed(account, names)
+        _issued(limits, account, names)
+        _failed(limits, account, names, "www.example.com")
     limits.check(account, names, Counts.AS_NEW)
     assert list((tmp_path / "limits").iterdir()) == []
     assert clock.now == _NOW
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"orders": {"": ["x"]}}', '{"orders": 1}'])
-def test_broken_file_is_set_aside(tmp_path: Path, clock: _Clock, content: str) -> None:
+def test_limit_that_is_no_more(tmp_path: Path, clock: _Clock) -> None:
+    """What was counted for it, and what is under way, is in nobody's way."""
+    names = _names("www.example.com")
+    Limiter(tmp_path).reserve(_account(orders=Rate(1, _HOUR), failures=Rate(1, _HOUR)), _WWW, names, Counts.AS_NEW)
+    limits, account = Limiter(tmp_path), _account(orders=Rate(2, _HOUR))
+    limits.over(account, _WWW)
+    _issued(limits, account, names)
+    assert _file(tmp_path)["orders"] == {"": [_NOW, _NOW]}
+    assert (_file(tmp_path)["failures"], clock.now) == ({}, _NOW)
+
+
+_EMPTY: dict[str, Any] = {"orders": {}, "certificates": {}, "duplicates": {}, "failures": {}}
+_HELD = {"kind": "orders", "subject": "", "since": _NOW, "asked": True}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "\udcff",
+        '{"orders": {"": ["x"]}}',
+        '{"orders": 1}',
+        json.dumps(_EMPTY | {"held": {"www": [_HELD | {"kind": "__class__"}]}}),
+        json.dumps(_EMPTY | {"held": {"www": [{}]}}),
+        json.dumps(_EMPTY | {"held": None}),
+    ],
+)
+def test_broken_file_is_set_aside(
+    tmp_path: Path, clock: _Clock, capfd: pytest.CaptureFixture[str], content: str
+) -> None:
     (tmp_path / "limits").mkdir()
-    (tmp_path / "limits" / "default.json").write_text(content)
-    Limiter(tmp_path).check(_account(orders=Rate(1, _HOUR)), _names("www.example.com"), Counts.AS_NEW)
+    (tmp_path / "limits" / "default.json").write_bytes(content.encode(errors="surrogateescape"))
+    limits, account, names = Limiter(tmp_path), _account(orders=Rate(1, _HOUR)), _names("www.example.com")
+    _ordered(limits, account, names)
+    _refused(Limiter(tmp_path), account, names)
     assert (tmp_path / "limits" / "default.json.broken").exists()
+    assert "was set aside as default.json.broken" in capfd.readouterr().err
+    assert clock.now == _NOW
+
+
+def test_file_that_cannot_be_read_blocks_nothing(
+    tmp_path: Path, clock: _Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A directory is in its place."""
+    (tmp_path / "limits" / "default.json").mkdir(parents=True)
+    limits, account, names = Limiter(tmp_path), _account(orders=Rate(1, _HOUR)), _names("www.example.com")
+    _ordered(limits, account, names)
+    _refused(limits, account, names)
+    assert "default.json, so counting begins anew: Is a directory" in capfd.readouterr().err
+    assert clock.now == _NOW
+
+
+def test_file_of_an_older_acmed(tmp_path: Path, clock: _Clock) -> None:
+    """Which kept what came to pass."""
+    (tmp_path / "limits").mkdir()
+    (tmp_path / "limits" / "default.json").write_text(json.dumps(_EMPTY | {"orders": {"": [_NOW - 100]}}))
+    account, names = _account(orders=Rate(1, _HOUR)), _names("www.example.com")
+    assert _refused(Limiter(tmp_path), account, names).retry_after == _HOUR - 100
     assert clock.now == _NOW
 
 
 def test_disk_that_is_full_fails_nothing(tmp_path: Path, clock: _Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     limits, account, names = Limiter(tmp_path), _account(orders=Rate(1, _HOUR)), _names("www.example.com")
     monkeypatch.setattr("os.open", _full)
-    limits.ordered(account, Counts.AS_NEW)
+    _ordered(limits, account, names)
     _refused(limits, account, names)
     assert clock.now == _NOW
 
@@ -219,8 +434,6 @@ def test_limits_of_lets_encrypt_are_the_default_of_its_directory(tmp_path: Path,
     limits, account = Limiter(tmp_path), Account("le", directory, limits=DIRECTORY_LIMITS[directory])
     names = _names("www.example.com")
     for _ in range(5):
-        limits.check(account, names, Counts.AS_NEW)
-        limits.ordered(account, Counts.AS_NEW)
-        limits.issued(account, names, Counts.AS_NEW)
+        _issued(limits, account, names)
         clock.now += 60
     assert _refused(limits, account, names).retry_after == 7 * 24 * _HOUR - 5 * 60

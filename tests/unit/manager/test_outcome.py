@@ -81,6 +81,10 @@ def test_revocation_begins_another_row() -> None:
     for _ in range(4):
         state = after(state, ORDER, Failure(errors.UNREACHABLE, "down"), NOW)
     assert revoked(state, "f1", True, NOW) == CertificateState(revoked="f1", replace=True, told=Told(expiring="f1"))
+    awaiting = revoked(state, "f1", True, NOW, awaits_key=True)
+    assert awaiting == CertificateState(revoked="f1", awaits_key=True, told=Told(expiring="f1"))
+    assert not issued(awaiting).awaits_key
+    assert not revoked(state, "f1", False, NOW, awaits_key=True).awaits_key
 
 
 def test_revocation_keeps_what_the_ca_asked_for_as_long_as_that_runs() -> None:

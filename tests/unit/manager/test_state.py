@@ -44,14 +44,27 @@ def test_all_that_is_known_is_read_by_the_next_run(tmp_path: Path) -> None:
         _STATE,
         replace=True,
         issued=Issuance(
-            "f1", "default", "rsa-2048", "classic", True, "a.example.com", "1-2-3", "c1", "keyAgreement", "sha512"
+            "f1",
+            "default",
+            "rsa-2048",
+            "classic",
+            True,
+            "a.example.com",
+            "1-2-3",
+            "c1",
+            "keyAgreement",
+            "sha512",
+            "u",
+            9,
         ),
         window=Window("f1", "a.b", 1, 2, "https://ca.example/why", 3),
         files="1-2-3 -",
         csr="c1",
         told=Told(1, "f1", "f0"),
     )
-    account = AccountState("valid", "https://ca.example/terms", ("ca.example",), 1, ("a.example.com",), 2, 3, "x", "y")
+    account = AccountState(
+        *(3, "x", "y", 4, 5), "valid", "https://ca.example/terms", ("ca.example",), 1, ("a.example.com",), 2, 6
+    )
     store = Store(tmp_path)
     store.save_certificate("www", state)
     store.cache_account("default", account)
@@ -105,7 +118,7 @@ def test_files_are_for_acmed_alone(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.save_certificate("www", _STATE)
     store.save_job(_JOB)
-    store.cache_account("default", AccountState("valid"))
+    store.cache_account("default", AccountState(status="valid"))
     store.next_job()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 4
@@ -125,7 +138,8 @@ def test_what_an_older_acmed_ordered_had_what_it_always_had(tmp_path: Path) -> N
     Store(tmp_path).save_certificate("www", replace(_STATE, issued=issued))
     (path,) = (tmp_path / "certificates").iterdir()
     written = json.loads(path.read_text())
-    del written["issued"]["key_usage"], written["issued"]["hash"]
+    for later in ("key_usage", "hash", "directory", "backdated"):
+        del written["issued"][later]
     path.write_text(json.dumps(written))
     assert Store(tmp_path).certificate("www").issued == issued
 

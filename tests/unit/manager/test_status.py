@@ -31,6 +31,7 @@ _FRESH = Status("www", _CONFIGURED, "", _STATE, _installed(10 * DAY), files="now
 _DAMAGED = replace(_FRESH, state=replace(_STATE, files="then"))
 _ISSUED = Issuance("f1", "default", "ecdsa-p256", "", False, "", "", "")
 _BY_KEY = replace(_ISSUED, key_type="")
+_BY_OLD_FILE = replace(_BY_KEY, key_stamp="old")
 _KEYED = replace(_FRESH, configured=replace(_CONFIGURED, key_file=Path("/etc/ssl/private/own.key")))
 
 
@@ -83,6 +84,24 @@ def test_days_that_are_to_be_left(status: Status, days: int, due: bool) -> None:
         ),
         (replace(_FRESH, state=replace(_STATE, revoked="f1")), "revoked", None),
         (replace(_FRESH, state=replace(_STATE, revoked="f0")), "valid", None),
+        # To be replaced when there is another key for it: only acme-privd knows of a provided one.
+        (replace(_KEYED, state=replace(_STATE, revoked="f1", awaits_key=True)), "revoked", None),
+        (replace(_KEYED, state=replace(_STATE, revoked="f1", other_key="f1")), "revoked", None),
+        (replace(_KEYED, state=replace(_STATE, revoked="f1", awaits_key=True, other_key="f0")), "revoked", None),
+        (
+            replace(_KEYED, state=replace(_STATE, revoked="f1", awaits_key=True, other_key="f1")),
+            "revoked",
+            Work.RENEW,
+        ),
+        (replace(_FRESH, state=replace(_STATE, revoked="f1", awaits_key=True)), "revoked", Work.RENEW),
+        (
+            replace(_KEYED, state=replace(_STATE, revoked="f1", awaits_key=True, issued=_BY_OLD_FILE), key_stamp="new"),
+            "revoked",
+            None,
+        ),
+        # Its key was said to be compromised.
+        (replace(_FRESH, state=replace(_STATE, compromised="f1")), "due", Work.RENEW),
+        (replace(_FRESH, state=replace(_STATE, compromised="f0")), "valid", None),
         (replace(_FRESH, state=CertificateState()), "valid", Work.DELIVER),
         # Nothing to issue for a while, and a service is owed what is there.
         (
@@ -113,6 +132,18 @@ def test_state_and_what_the_timer_does(status: Status, word: str, work: Work | N
     assert (status.word(_NOW), status.work(_NOW)) == (word, work)
     due_now = status.next_attempt(_NOW) == _NOW
     assert due_now == (work is not None)
+
+
+def test_what_was_put_back_is_no_time_to_renew_in() -> None:
+    """Else one that lives for no longer than it is to be renewed before its end would be renewed again and again."""
+    installed = replace(_installed(DAY), not_after=_NOW + 7 * DAY)
+    issued = replace(_ISSUED, backdated=DAY)
+    status = replace(_FRESH, configured=replace(_CONFIGURED, renew_before=7), installed=installed)
+    fresh = replace(status, state=replace(_STATE, issued=issued))
+    assert (fresh.work(_NOW), fresh.renew_at, fresh.endangered(_NOW)) == (None, _NOW + 7 * DAY // 2, False)
+    assert fresh.word(_NOW + 7 * DAY // 2) == "due"
+    other = replace(status, state=replace(_STATE, issued=replace(issued, fingerprint="f0")))
+    assert (other.work(_NOW), other.renew_at) == (Work.RENEW, _NOW)
 
 
 def test_next_attempt_waits_for_the_later_of_the_two() -> None:

@@ -169,6 +169,57 @@ def test_a_next_key_that_cannot_be_unsealed_changes_nothing(rig: AccountRig) -> 
     assert (rig.places.next_credentials / "main").exists()
 
 
+def test_an_old_key_that_is_gone_does_not_keep_the_next_one(rig: AccountRig) -> None:
+    new_key(rig)
+    following = rig.credentials().next_keys["main"].jwk
+    (rig.places.credentials / "main").unlink()
+    assert rig.call("adopt_account_key") == {"keyType": "ecdsa-p384"}
+    assert (rig.credentials().keys["main"].jwk, rig.archived()) == (following, [])
+
+
+def test_keys_that_vanish_while_they_are_adopted(rig: AccountRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's hand: the next key is where it belongs all the same."""
+    new_key(rig)
+    following, archive = rig.credentials().next_keys["main"].jwk, rollover._archive
+
+    def vanish(*arguments: Any) -> None:
+        for directory in (rig.places.credentials, rig.places.next_credentials):
+            (directory / "main").unlink()
+        archive(*arguments)
+
+    monkeypatch.setattr(rollover, "_archive", vanish)
+    assert rig.call("adopt_account_key") == {"keyType": "ecdsa-p384"}
+    assert rig.credentials().keys["main"].jwk == following
+
+
+def test_a_next_key_that_is_gone_was_not_adopted(rig: AccountRig) -> None:
+    """The CA may know no other by now."""
+    old, path = (rig.places.credentials / "main").read_bytes(), rig.places.next_credentials / "main"
+    new_key(rig, "ecdsa-p256")
+    following, sealed = rig.credentials().next_keys["main"].jwk, path.read_bytes()
+    path.unlink()
+    error = rig.refused("adopt_account_key")
+    assert error.name == "org.acmed.Priv.KeyUnavailable"
+    assert f"{path}, is gone" in error.parameters["reason"]
+    assert (rig.places.credentials / "main").read_bytes() == old
+    path.write_bytes(sealed)
+    for _ in range(2):
+        assert rig.call("adopt_account_key") == {"keyType": "ecdsa-p256"}
+    assert rig.credentials().keys["main"].jwk == following
+    new_key(rig)
+    path.unlink()
+    new_key(rig, "rsa-2048")  # another change instead
+    assert rig.call("adopt_account_key") == {"keyType": "rsa-2048"}
+
+
+def test_no_key_at_all(rig: AccountRig) -> None:
+    path = rig.places.credentials / "main"
+    path.unlink()
+    error = rig.refused("adopt_account_key")
+    assert error.name == "org.acmed.Priv.KeyUnavailable"
+    assert error.parameters == {"account": "main", "reason": f"{path}: No such file or directory"}
+
+
 def test_a_key_type_is_one_of_the_configurations(rig: AccountRig) -> None:
     assert "rsa-1024" in str(rig.refused("new_account_key", key_type="rsa-1024").parameters["message"])
     assert not list(rig.places.next_credentials.iterdir())

@@ -54,6 +54,7 @@ def test_all_keys(rig: Rig) -> None:
         "commonName": "new.example.com",
         "preferredChain": 'Root "X1"',
         "validityDays": 7,
+        "backdateHours": 12,
     }
     assert set(given) == set(varlink.load("org.acmed.Priv").types["Settings"].fields) - {"csr"}
     configure(rig, names=["*.example.net", "BÜCHER.example", "new.example.com"], **given)
@@ -68,7 +69,7 @@ def test_all_keys(rig: Rig) -> None:
     assert certificate.must_staple is True
     assert certificate.common_name == "new.example.com"
     assert certificate.preferred_chain == 'Root "X1"'
-    assert certificate.validity_days == 7
+    assert (certificate.validity_days, certificate.backdate_hours) == (7, 12)
     assert certificate.csr is False
     configure(rig, names=["2001:db8::1"], account="main", services=[], mustStaple=False, replace=True)
     certificate = rig.places.configuration().certificates["new"]
@@ -93,6 +94,7 @@ def test_all_keys(rig: Rig) -> None:
         ({"commonName": "www.example.org"}, "'common-name'"),
         ({"preferredChain": ""}, "'preferred-chain'"),
         ({"validityDays": 0}, "'validity-days'"),
+        ({"backdateHours": 49}, "'backdate-hours'"),
         ({"services": ["ngnix"]}, "there is no service 'ngnix'; known: nginx, postfix"),
         ({"services": ["nginx", "postfix"]}, "two groups"),
     ],

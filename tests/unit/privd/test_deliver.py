@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Copies of the files for a service. Reloading needs PID 1: tests/system has it."""
 
+import errno
 import grp
 import os
 import stat
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from acmed.privd import copies
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig
 
@@ -112,12 +114,24 @@ def test_service_cannot_lead_root_to_other_files(rig: Rig) -> None:
     assert f"{own}/tls/privkey.pem: No such file" in deliver(rig, "app")["app"]
 
 
-def test_a_hook_waits_for_its_service(rig: Rig) -> None:
-    use(rig, f'[service.bad]\nhook = "push"\nfiles = {{ cert = "{rig.directory}/missing/cert.pem" }}\n', "bad")
+def test_hooks_that_are_not_run(rig: Rig) -> None:
+    use(rig, '[service.web]\n[service.stranger]\nhook = "push"\n', "web")
     rig.order()
-    answers = deliver(rig, "bad", "hook of bad", "hook of worse")
-    assert answers["hook of bad"] == "it is run when bad has got the certificate"
-    assert answers["hook of worse"] == "there is no [service.worse]; known services: bad"
+    answers = deliver(rig, "hook of web", "hook of stranger", "hook of worse")
+    assert answers["hook of web"] == "", "it has none"
+    assert "not among the services" in answers["hook of stranger"]
+    assert answers["hook of worse"] == "there is no [service.worse]; known services: stranger, web"
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/etc/nginx/tls/www.pem", "and add: [Service] ReadWritePaths=/etc/nginx/tls (then:"),
+        ("/etc/www.pem", "many programs have their files: use a directory for certificates alone"),
+    ],
+)
+def test_what_to_do_where_the_unit_may_not_write(path: str, hint: str) -> None:
+    assert hint in copies.problem(OSError(errno.EROFS, os.strerror(errno.EROFS), path))
 
 
 def test_what_may_be_read_is_not_taken_away_for_a_moment(rig: Rig) -> None:

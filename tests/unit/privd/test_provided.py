@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from acmed.privd import keys, provided, sets
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig, issue
 from tests.unit.privd.test_request import csr, public
+from tests.unit.rsakeys import rsa_key
 from tests.unit.verify.issuing import PrivateKey
 
 
@@ -46,7 +47,7 @@ def refused(rig: Rig, **parameters: bool) -> str:
         (ec.generate_private_key(ec.SECP256R1()), "ecdsa-p256"),
         (ec.generate_private_key(ec.SECP384R1()), "ecdsa-p384"),
         (ec.generate_private_key(ec.SECP521R1()), "ecdsa-p521"),
-        (rsa.generate_private_key(65537, 2048), "rsa-2048"),
+        (rsa_key(2048), "rsa-2048"),
     ],
     ids=["p256", "p384", "p521", "rsa"],
 )
@@ -124,6 +125,18 @@ def test_whether_a_key_was_replaced_is_told(rig: Rig) -> None:
     assert compared(rig, NAME) == [(NAME, later, False)]
 
 
+def test_whether_the_key_of_a_revoked_certificate_was_replaced_is_told(rig: Rig) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    provide(rig, pem(key))
+    fingerprint = rig.order()["fingerprint"]
+    rig.run(lambda priv: priv.archive(ROOT, 2, NAME, fingerprint))
+    assert compared(rig, NAME) == [(NAME, fingerprint, False)]
+    provide(rig, pem(key, PrivateFormat.TraditionalOpenSSL))
+    assert compared(rig, NAME) == [(NAME, fingerprint, False)]
+    provide(rig, pem(ec.generate_private_key(ec.SECP256R1())))
+    assert compared(rig, NAME) == [(NAME, fingerprint, True)]
+
+
 def test_of_a_key_that_cannot_be_used_nothing_is_told(rig: Rig) -> None:
     path = provide(rig, KEY)
     fingerprint = rig.order()["fingerprint"]
@@ -193,7 +206,7 @@ KEY = pem(ec.generate_private_key(ec.SECP256R1()))
         ),
         (pem(ec.generate_private_key(ec.SECP256R1()), password=b"x"), 0o600, "it is not an unencrypted private key"),
         (pem(ec.generate_private_key(ec.SECP256K1())), 0o600, "it must be ECDSA on P-256, P-384 or P-521, or RSA"),
-        (pem(rsa.generate_private_key(65537, 1024)), 0o600, "RSA of 2048 to 4096 bits"),
+        (pem(rsa_key(1024)), 0o600, "RSA of 2048 to 4096 bits"),
         (pem(ed25519.Ed25519PrivateKey.generate()), 0o600, "it must be ECDSA"),
         (b" " * (64 * 1024 + 1), 0o600, "allowed are 65536"),
     ],

@@ -269,6 +269,7 @@ def test_must_staple_common_name_and_subject(rig: Rig) -> None:
         ("", "subject = 'O=Example'"),
         ("profile = 'classic'", "profile = 'shortlived'"),
         ("validity-days = 30", "validity-days = 7"),
+        ("backdate-hours = 1", "backdate-hours = 2"),
     ],
 )
 def test_another_request_when_the_order_would_be_another_one(rig: Rig, before: str, after: str) -> None:
@@ -290,14 +291,15 @@ def test_what_does_not_touch_the_order_is_no_change(rig: Rig) -> None:
 
 
 def test_the_permit_has_what_the_order_may_say(rig: Rig) -> None:
-    certificate(rig, "profile = 'shortlived'\nvalidity-days = 7")
+    certificate(rig, "profile = 'shortlived'\nvalidity-days = 7\nbackdate-hours = 12")
     rig.order(job=1, serial=0x87654321)
     answer = rig.request(job=2)
     assert answer["profile"] == "shortlived"
     assert answer["replaces"] == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
     (permit,) = rig.permits()
     assert (permit["profile"], permit["replaces"]) == ("shortlived", answer["replaces"])
-    assert permit["not_after"] == answer["notAfter"]
+    assert (permit["not_before"], permit["not_after"]) == (answer["notBefore"], answer["notAfter"])
+    assert moment(answer["notAfter"]) - moment(answer["notBefore"]) == timedelta(days=7, hours=12)
 
 
 def moment(text: str) -> datetime:
@@ -319,13 +321,50 @@ def test_the_end_is_computed_once(rig: Rig) -> None:
     assert (later["request"], later["csr"]) == (first["request"], first["csr"])
 
 
-def earlier(rig: Rig, by: timedelta) -> str:
+def earlier(rig: Rig, by: timedelta, end: str = "not_after") -> str:
     """Makes the pending request that much older."""
     path = rig.places.pending(NAME) / "request.json"
     content = json.loads(path.read_text())
-    content["not_after"] = (moment(content["not_after"]) - by).strftime("%Y-%m-%dT%H:%M:%SZ")
+    content[end] = (moment(content[end]) - by).strftime("%Y-%m-%dT%H:%M:%SZ")
     path.write_text(json.dumps(content))
-    return str(content["not_after"])
+    return str(content[end])
+
+
+def test_the_begin_is_computed_once(rig: Rig) -> None:
+    certificate(rig, "backdate-hours = 24")
+    before = datetime.now(UTC).replace(microsecond=0)
+    first = rig.request(job=1)
+    assert before <= moment(first["notBefore"]) + timedelta(hours=24) <= datetime.now(UTC)
+    assert first["notAfter"] is None
+    kept = earlier(rig, timedelta(hours=11), "not_before")
+    assert rig.request(job=1)["notBefore"] == kept
+    assert rig.request(job=2)["notBefore"] == kept
+    kept = earlier(rig, timedelta(hours=2), "not_before")
+    assert rig.request(job=2)["notBefore"] == kept, "the same job goes on with its order"
+    later = rig.request(job=3)
+    assert moment(later["notBefore"]) >= moment(first["notBefore"]), "it was put back too much for a new order"
+    assert (later["request"], later["csr"]) == (first["request"], first["csr"])
+
+
+def test_begin_and_end_are_computed_together(rig: Rig) -> None:
+    certificate(rig, "backdate-hours = 1\nvalidity-days = 30")
+    first = rig.request(job=1)
+    for end in ("not_before", "not_after"):
+        earlier(rig, timedelta(hours=1), end)
+    later = rig.request(job=2)
+    for end in ("notBefore", "notAfter"):
+        assert moment(later[end]) >= moment(first[end])
+
+
+def test_a_request_of_an_older_acmed_goes_on(rig: Rig) -> None:
+    certificate(rig, "validity-days = 30")
+    first = rig.request()
+    path = rig.places.pending(NAME) / "request.json"
+    content = json.loads(path.read_text())
+    del content["not_before"], content["backdate_hours"]
+    path.write_text(json.dumps(content))
+    assert rig.request() == first
+    assert first["notBefore"] is None
 
 
 def test_nothing_is_replaced_at_another_ca(rig: Rig) -> None:

@@ -49,7 +49,7 @@ def test_the_permit(rig: Rig, reason: int) -> None:
     assert refused(rig, "permit_revoke", NAME, reason).name == "org.acmed.Priv.NotIssued"
     installed = rig.order()
     answer = rig.run(lambda priv: priv.permit_revoke(ROOT, 2, NAME, reason))
-    assert answer == {"account": "main", "der": base64.b64encode(der(rig)).decode()}
+    assert answer == {"account": "main", "der": base64.b64encode(der(rig)).decode(), "sharing": []}
     permit = next(permit for permit in rig.permits() if permit["kind"] == "revoke")
     assert (permit["subject"], permit["reason"]) == (installed["fingerprint"], reason)
 
@@ -69,7 +69,7 @@ def test_reasons_that_no_ca_takes(rig: Rig, reason: int) -> None:
 def test_a_certificate_that_is_not_ours(rig: Rig) -> None:
     other = CA.certificate.public_bytes(Encoding.DER)
     text = base64.b64encode(other).decode()
-    assert rig.run(lambda priv: priv.permit_revoke_other(ROOT, 2, "main", text, 4)) == {}
+    assert rig.run(lambda priv: priv.permit_revoke_other(ROOT, 2, "main", text, 4)) == {"sharing": []}
     (permit,) = rig.permits()
     assert (permit["kind"], permit["account"]) == ("revoke", "main")
     assert (permit["subject"], permit["reason"]) == (hashlib.sha256(other).hexdigest(), 4)
@@ -104,7 +104,7 @@ def test_its_own_key_signs(rig: Rig, key_type: str) -> None:
     rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\nkey-type = "{key_type}"')
     rig.order()
     jws = rig.run(lambda priv: priv.sign_revocation(ROOT, 2, NAME, URL, NONCE, 4))
-    assert sorted(jws) == ["payload", "protected", "signature"]
+    assert sorted(jws) == ["payload", "protected", "sharing", "signature"]
     assert json.loads(decoded(jws["payload"])) == {
         "certificate": base64.urlsafe_b64encode(der(rig)).rstrip(b"=").decode(),
         "reason": 4,
@@ -295,3 +295,77 @@ def test_a_compromised_key_stays_so(rig: Rig) -> None:
     (record,) = (rig.places.state / "retired-keys").iterdir()
     assert json.loads(record.read_text())["compromised"] is True
     assert stat.S_IMODE(record.stat().st_mode) == 0o600
+
+
+TWIN = "twin.example.com"
+
+
+def one_key(rig: Rig) -> bytes:
+    """Two certificates with one key of root's; that of NAME (DER)."""
+    from tests.unit.privd.test_provided import KEY, provide  # noqa: PLC0415
+
+    path = provide(rig, KEY)
+    rig.configure(f"certificates.d/{TWIN}.toml", f'names = ["{TWIN}"]\nkey-file = "{path}"')
+    for name in (NAME, TWIN):
+        made = rig.request(certificate=name)
+        rig.install(made["request"], issue(made["csr"]), certificate=name)
+    return der(rig)
+
+
+def sharing(rig: Rig, certificate: bytes, reason: int) -> list[str]:
+    text = base64.b64encode(certificate).decode()
+    found: list[str] = rig.run(lambda priv: priv.permit_revoke_other(ROOT, 2, "main", text, reason))["sharing"]
+    return found
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_an_older_certificate_with_the_key_of_the_installed_one(rig: Rig, reason: int) -> None:
+    """Compromised, that is no key for the next one either, and who has it is told; else nothing changes."""
+    reusing(rig)
+    rig.order(job=1)
+    older = der(rig)
+    key = public(rig.request(job=2))
+    rig.order(job=2)
+    assert sharing(rig, older, reason) == ([NAME] if reason == 1 else [])
+    assert (public(rig.request(job=3)) == key) == (reason != 1)
+    current = sets.current(rig.places, NAME)
+    assert current, "what is installed stays"
+
+
+@pytest.mark.parametrize("method", ["permit_revoke", "sign_revocation"])
+def test_another_certificate_with_the_same_key(rig: Rig, method: str) -> None:
+    one_key(rig)
+    more = (URL, NONCE) if method == "sign_revocation" else ()
+
+    def revoked(reason: int) -> Any:
+        return rig.run(lambda priv: getattr(priv, method)(ROOT, 2, NAME, *more, reason))["sharing"]
+
+    assert revoked(4) == []
+    assert revoked(1) == [TWIN]
+    assert refused(rig, "new_request", TWIN, None, False).name == "org.acmed.Priv.InvalidConfiguration"
+
+
+def test_a_certificate_that_nobody_kept_and_whose_key_is_ours(rig: Rig) -> None:
+    """Such as one that another client, or an order long gone, got for the key."""
+    rig.order(job=1)
+    pending = rig.request(job=2)
+    text = issue(pending["csr"])
+    (foreign,) = pem.certificates(
+        text.partition("-----END CERTIFICATE-----\n")[0] + "-----END CERTIFICATE-----\n", 1, 9999
+    )
+    assert sharing(rig, foreign, 1) == []
+    assert public(rig.request(job=2)) != public(pending), "of the request that was under way"
+    known = one_key(rig)
+    assert sharing(rig, known, 4) == []
+    for path in rig.places.state.glob("*/*/*/set.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "00"}))
+    assert sharing(rig, known, 1) == sorted([NAME, TWIN])
+
+
+def test_an_old_set_whose_key_is_damaged_keeps_no_key_from_being_compromised(rig: Rig) -> None:
+    known = one_key(rig)
+    (path,) = rig.places.sets(TWIN).glob("*/set.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"public_key": ""}))
+    assert sharing(rig, known, 1) == [TWIN, NAME]
+    (path.parent / "privkey.pem").write_text("")
+    assert sharing(rig, known, 1) == [NAME]

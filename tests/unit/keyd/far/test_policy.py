@@ -49,6 +49,7 @@ def test_lacmes_way_to_a_certificate(far: Far) -> None:
     far.sign({})
     far.sign(finalize("www.example.com", common_name="www.example.com"))
     far.sign({"identifier": {"type": "dns", "value": "www.example.com"}})
+    far.sign(order("www.example.com") | {"notBefore": "2026-10-31T00:00:00Z", "notAfter": "2026-12-01T00:00:00Z"})
     assert {entry["rule"] for entry in far.log} == {"origin", "policy:www:order"}
 
 
@@ -196,7 +197,8 @@ def test_without_a_known_uri_the_kid_is_believed_for_its_own_ca_only(far: Far) -
         b"1" * 5000,
         {"Identifiers": [{"type": "dns", "value": "www.example.com"}]},
         {"identifiers": [{"type": "dns", "value": "www.example.com", "Value": "bank.example.com"}]},
-        order("www.example.com") | {"notBefore": "2026-01-01T00:00:00Z"},
+        order("www.example.com") | {"notbefore": "2026-01-01T00:00:00Z"},
+        order("www.example.com") | {"notBefore": 1767225600},
         {"status": "deactivated"},
         {"status": "revoked"},
         {"contact": []},

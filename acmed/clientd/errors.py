@@ -112,7 +112,8 @@ class AcmeError(ClientError):
         which is a day at most then, or costs the order.
         """
         if not self.understood and self.retry_after is None and not self.final:
-            return Unreachable(self.url, self.problem.detail).reply()
+            unreachable = f"{self.interface}.Unreachable"
+            return VarlinkError(unreachable, url=self.url, message=self.problem.detail, **self.parameters)
         wait = self.retry_after
         if wait is not None and not self.understood:
             wait = min(wait, _LONGEST_OF_OTHERS)
@@ -124,6 +125,7 @@ class AcmeError(ClientError):
             retryAfter=_whole(wait),
             final=self.final,
             subproblems=[_subproblem(item) for item in self.problem.subproblems or ()],
+            **self.parameters,
         )
 
 

@@ -33,6 +33,7 @@ class Session:
         self.account = account
         self.authority = authority
         self.signer = signer
+        self.has_asked = False  # for something to be made: such a request was sent, whatever came of it
 
     @property
     def uri(self) -> str:
@@ -58,9 +59,14 @@ class Session:
         """POST to a resource that makes something, whose URL the answer has in its header. instead: what is done before
         it is sent again as its answer was lost; it may give the answer. Raises as post_to().
         """
+        signing = self._signing(json.dumps(payload).encode())
+
+        async def sign(url: str, nonce: str) -> dict[str, str]:
+            jws = await signing(url, nonce)
+            self.has_asked = True  # it is sent next
+            return jws
 
         async def ask(url: str) -> Answer:
-            sign = self._signing(json.dumps(payload).encode())
             answer = await self._send(url, sign, repeatable=False, payload=payload, instead=instead)
             self.location(answer)
             return answer

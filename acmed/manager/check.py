@@ -47,7 +47,7 @@ def _of_all(found_at: Sequence[Sequence[Finding]], accounts: Sequence[Account]) 
 def _limit(tools: Tools, certificate: Certificate, account: Account) -> Finding:
     counts = counting.expected(tools.catalogue, certificate, account)
     try:
-        tools.limiter.check(account, certificate.identifiers, counts)
+        tools.limiter.check(account, certificate.identifiers, counts, certificate.name)
     except Failure as failure:
         return Finding(_LIMIT, account.name, ERROR, failure.message)
     return Finding(_LIMIT, account.name, OK, "no known limit is in the way of a new order")

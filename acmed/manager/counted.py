@@ -47,12 +47,12 @@ class Counted:
     def add(self, kind: str, subject: str, moment: int) -> None:
         self.times.setdefault(kind, {}).setdefault(subject, []).append(moment)
 
-    def under_way(self) -> dict[tuple[str, str], list[int]]:
-        """Since when, by kind and subject."""
-        found: dict[tuple[str, str], list[int]] = {}
-        for some in self.held.values():
-            for one in some:
-                found.setdefault((one.kind, one.subject), []).append(one.since)
+    def under_way(self, but: str) -> dict[tuple[str, str], list[Held]]:
+        """By kind and subject; not what one name has."""
+        found: dict[tuple[str, str], list[Held]] = {}
+        for name, some in self.held.items():
+            for one in some if name != but else ():
+                found.setdefault((one.kind, one.subject), []).append(one)
         return found
 
     def set_right(self, now: int) -> bool:

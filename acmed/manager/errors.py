@@ -110,7 +110,8 @@ def from_varlink(daemon: str, error: VarlinkError) -> Failure:
             return ChainRefused(describe(error.parameters))
         retry_after, words = _wait(error.parameters)
         message = describe(error.parameters) + words
-        return Failure(name, message, retry_after, of_ca=kind in _OF_CA, refused=kind in _UNSENT)
+        unsent = kind in _UNSENT or bool(error.parameters.get("unsent"))
+        return Failure(name, message, retry_after, of_ca=kind in _OF_CA, refused=unsent)
     return Failure(UNAVAILABLE, f"{daemon} failed ({error.name}); see 'journalctl -u {daemon}.service'")
 
 
@@ -191,10 +192,14 @@ def _acme(parameters: dict[str, Any]) -> Failure:
         retry_after,
         of_ca=kind in ("badNonce", "rateLimited", "serverInternal") or status >= 500,
         lost=parameters["final"],
-        # As acmed.clientd.errors.AcmeError.is_refusal; 0 is what acme-clientd knew without asking.
-        refused=not parameters["final"] and (status == 0 or (400 <= status < 500 and status != _REQUEST_TIMEOUT)),
+        refused=not parameters["final"] and (bool(parameters.get("unsent")) or _is_refusal(status)),
         identifiers=[problem["identifier"]["value"] for problem in problems if problem.get("identifier")],
     )
+
+
+def _is_refusal(status: int) -> bool:
+    """As acmed.clientd.errors.AcmeError.is_refusal; 0 is what acme-clientd knew without asking."""
+    return status == 0 or (400 <= status < 500 and status != _REQUEST_TIMEOUT)
 
 
 def _next_key_refused(parameters: dict[str, Any]) -> NextKeyRefused:

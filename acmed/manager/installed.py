@@ -59,6 +59,19 @@ def read(path: Path) -> Installed | None:
         return None
 
 
+def public_key(path: Path) -> bytes:
+    """The key of a cert.pem (DER SubjectPublicKeyInfo), empty where it cannot be read."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+
+    try:
+        key = x509.load_pem_x509_certificate(path.read_bytes()[:_MAX_SIZE]).public_key()
+    except (OSError, ValueError, UnsupportedAlgorithm):
+        return b""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 def _parse(data: bytes, file_stamp: str) -> Installed:
     # Slow to load, and not needed while the state has what was read before.
     from cryptography import x509  # noqa: PLC0415

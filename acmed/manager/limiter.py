@@ -23,6 +23,9 @@ from acmed.names import Identifier
 
 _Item = tuple[str, str]  # kind (the names of Limits), and what it is about
 _ORDER = ("orders", "")
+# Seconds after which what the CA was asked for has come to pass or been given back, unless nobody will ever know. Where
+# it is what may not come to pass that is in the way, the next look is then.
+_SETTLED = 600
 
 
 class Limiter:
@@ -35,16 +38,22 @@ class Limiter:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._known: dict[str, Counted] = {}
 
-    def check(self, account: Account, identifiers: Collection[Identifier], counts: Counts) -> None:
-        """Raises Failure RateLimited where a new order would go over a limit."""
+    def check(self, account: Account, identifiers: Collection[Identifier], counts: Counts, name: str = "") -> None:
+        """Raises Failure RateLimited where a new order would go over a limit. What name has under way itself is not in
+        its way, as its next attempt goes on with that.
+        """
         now, counted = int(time.time()), self._counted(account)
-        under_way = counted.under_way()
+        under_way = counted.under_way(but=name)
         for kind, rate, subject, words in _limits(account.limits, identifiers, counts):
             begun = under_way.get((kind, subject), [])
-            times = within([*counted.times.get(kind, {}).get(subject, []), *begun], rate, now)
+            passed = counted.times.get(kind, {}).get(subject, [])
+            times = within([*passed, *(one.since for one in begun)], rate, now)
             if len(times) >= rate.count:
                 what = f"{rate.count} {words} in {_period(rate)}" + (", with what is under way" if begun else "")
-                raise _limited(account, what, times[-rate.count] + rate.seconds - now, now)
+                wait = times[-rate.count] + rate.seconds - now
+                settled = [one.since for one in begun if one.asked and one.since <= now - _SETTLED]
+                is_sure = len(within([*passed, *settled], rate, now)) >= rate.count
+                raise _limited(account, what, wait if is_sure else min(wait, _SETTLED), now)
 
     def reserve(
         self, account: Account, name: str, identifiers: Collection[Identifier], counts: Counts

@@ -30,6 +30,7 @@ TIMEOUT = 60.0
 # What is about this host or the CA, and not about an identifier.
 _CLOCK, _DIRECTORY = "clock", "directory"
 _RECORDS = "records"  # of org.acmed.DNS
+_DNS = "dns"  # what org.acmed.DNS was to find out
 # What acme-dnsd has to set a record for, or to say who does: without it, an order would be in vain.
 _SET_FOR_EACH = {ChallengeType.DNS_01, ChallengeType.DNS_ACCOUNT_01}
 
@@ -90,17 +91,21 @@ class Preflight:
 
     def _judge(self, found: Iterable[Finding]) -> None:
         found = list(found)
-        problems = [str(finding) for finding in found if finding.severity == ERROR]
-        if problems:
-            raise Failure(errors.PREFLIGHT_FAILED, "; ".join(problems))
-        warnings: defaultdict[str, list[str]] = defaultdict(list)
-        for finding in found:
-            if finding.severity == WARNING:
-                journal.warning("Preflight (%s): %s", finding.check, finding)
-                warnings[finding.message].append(finding.subject)
+        if problems := _together(finding for finding in found if finding.severity == ERROR):
+            raise Failure(errors.PREFLIGHT_FAILED, problems)
+        warnings = [finding for finding in found if finding.severity == WARNING]
+        for finding in warnings:
+            journal.warning("Preflight (%s): %s", finding.check, finding)
         if warnings:
-            detail = "; ".join(f"{', '.join(names)}: {message}" for message, names in warnings.items())
-            self._job.report(self._job.step, self._job.progress, detail=detail)
+            self._job.report(self._job.step, self._job.progress, detail=_together(warnings))
+
+
+def _together(found: Iterable[Finding]) -> str:
+    """In words, each message once."""
+    subjects: defaultdict[str, list[str]] = defaultdict(list)
+    for finding in found:
+        subjects[finding.message].append(finding.subject)
+    return "; ".join(f"{', '.join(some)}: {message}" for message, some in subjects.items())
 
 
 def relevant(
@@ -141,8 +146,11 @@ async def look(tools: Tools, certificate: Certificate, account: Account, job: in
             account=account.uri or "",
         )
     except Failure as failure:
-        severity = ERROR if set(looked_at.values()) & _SET_FOR_EACH else WARNING
-        return [*found, Finding("dns", account.name, severity, f"DNS was not looked at: {failure.message}")]
+        message = f"DNS was not looked at: {failure.message}"
+        is_late = failure.name == errors.TIMED_OUT  # a change of DNS has more time
+        vain = [one for one, kind in looked_at.items() if kind in _SET_FOR_EACH and not is_late]
+        found += [Finding(_DNS, one.value, ERROR, message) for one in vain]
+        return found if len(vain) == len(looked_at) else [*found, Finding(_DNS, account.name, WARNING, message)]
     believed = map(_believed, answer["findings"])
     issuer = next(filter(is_issuer, map(str.lower, issuers)), account.origin[1])
 

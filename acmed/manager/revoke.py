@@ -35,7 +35,7 @@ async def revoke(job: Job, tools: Tools) -> None:
         await tools.daemons.priv("Archive", job=job.id, certificate=job.name, fingerprint=fingerprint)
     except Failure as failure:
         journal.error("The key of %s, which is revoked, is not in the archive: %s", job.name, failure.message)
-        job.remark(f"its key is not in the archive: {failure.message}")
+        _remark(job, f"its key is not in the archive: {failure.message}")
 
 
 async def revoke_other(job: Job, tools: Tools) -> None:
@@ -116,7 +116,7 @@ def _replace_others(job: Job, tools: Tools, names: list[str]) -> None:
         tools.catalogue.compromised(name)
         journal.notice("%s has the same key, which is compromised, and is ordered again", name, certificate=name)
     if others:
-        job.remark(f"ordered again, as they have the same key, which is compromised: {', '.join(others)}")
+        _remark(job, f"ordered again, as they have the same key, which is compromised: {', '.join(others)}")
 
 
 def _of_its_ca(status: Status, tools: Tools) -> str:
@@ -144,7 +144,7 @@ async def _remember(job: Job, tools: Tools, fingerprint: str) -> None:
     journal.notice("%s is revoked (%s)", job.name, PUBLISHED[job.record.reason], fingerprint=fingerprint)
     if wanted and why_not:
         await providedkeys.look([job.name], tools.catalogue, tools.daemons)  # root may have put another one there
-        status = tools.catalogue.status(job.name)
+    status = tools.catalogue.status(job.name)
     if wanted and status.left_alone:
         remark = f"not replaced: {why_not}"
     elif wanted and state.retry_at:
@@ -154,4 +154,10 @@ async def _remember(job: Job, tools: Tools, fingerprint: str) -> None:
     else:
         return
     journal.notice("%s is %s", job.name, remark)
-    job.remark(f"it is {remark}")
+    _remark(job, f"it is {remark}")
+
+
+def _remark(job: Job, note: str) -> None:
+    """Tells it besides what was told before, which may have many names in it and be cut off."""
+    if note not in job.note:
+        job.remark("; ".join(filter(None, (note, job.note))))

@@ -59,9 +59,10 @@ def _users(places: Places, public_keys: set[str]) -> list[str]:
 
 
 def _public_key(places: Places, name: str, one: sets.Set) -> str:
-    """Empty where it is an old set, whose key is damaged. Raises OSError."""
+    """Empty where it is an old set, whose key is damaged or gone."""
     try:
         return archive.public_key_of(places, name, one)
-    except VarlinkError as error:
-        journal.warning("%s", error.parameters["message"], certificate=name)
+    except (VarlinkError, OSError) as error:
+        message = error.parameters["message"] if isinstance(error, VarlinkError) else error
+        journal.warning("The key of %s is not known: %s", one.id, message, certificate=name)
         return ""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from acmed import journal, pem
 from acmed.config import Certificate, Configuration
-from acmed.privd import archive, ownership, request, sets
+from acmed.privd import archive, ownership, request, retired_keys, sets
 from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
 from acmed.privd.verifier import Verified
@@ -52,6 +52,9 @@ def _set(
         raise refusal(
             "InvalidChain", certificate=name, message="this certificate was revoked; the CA was to issue a new one"
         )
+    if retired_keys.is_compromised(places, pending.public_key):  # meanwhile, by another certificate's revocation
+        message = "its key was said to be compromised when a certificate was revoked, and is not used"
+        raise refusal("InvalidChain", certificate=name, message=message)
     for one in sets.kept(places, name):
         if one.fingerprint != new.fingerprint:
             continue

@@ -177,16 +177,16 @@ def _validity(terms: Terms) -> tuple[str | None, str | None]:
 
 def _lasts(pending: Request) -> bool:
     """Whether begin and end that were computed for an earlier job still are about what is asked for: newOrder is then
-    the same, and an order of it whose answer was lost is found.
+    the same, and an order of it whose answer was lost is found. Where the clock was set back since, they are not.
     """
-    now = datetime.now(UTC)
-    if pending.not_before is not None and pending.backdate_hours is not None:
+    now, hours, days = datetime.now(UTC), pending.backdate_hours, pending.validity_days
+    if pending.not_before is not None and hours is not None:
         back = now - _moment(pending.not_before)
-        if back > _MOST_BACKDATING * timedelta(hours=pending.backdate_hours):
+        if not timedelta() <= back <= _MOST_BACKDATING * timedelta(hours=hours):
             return False
-    if pending.not_after is None or pending.validity_days is None:
+    if pending.not_after is None or days is None:
         return True
-    return _moment(pending.not_after) - now >= _LEAST_VALIDITY * timedelta(days=pending.validity_days)
+    return _LEAST_VALIDITY * timedelta(days=days) <= _moment(pending.not_after) - now <= timedelta(days=days)
 
 
 def _moment(text: str) -> datetime:

@@ -19,8 +19,13 @@ THUMBPRINT = "t" * 43
 TOKEN = "a-token_of-the-CA"
 
 
-def certificate(names: Sequence[str], begun: timedelta = timedelta(0), lifetime: timedelta = timedelta(days=90)) -> str:
-    """A certificate in PEM that became valid begun ago."""
+def certificate(
+    names: Sequence[str],
+    begun: timedelta = timedelta(0),
+    lifetime: timedelta = timedelta(days=90),
+    public: ec.EllipticCurvePublicKey | None = None,
+) -> str:
+    """A certificate in PEM that became valid begun ago. public: whose key it has, None for its signer's."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test CA")])
     start = datetime.now(UTC) - begun
@@ -28,7 +33,7 @@ def certificate(names: Sequence[str], begun: timedelta = timedelta(0), lifetime:
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(key.public_key())
+        .public_key(public or key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(start + lifetime)

@@ -11,7 +11,7 @@ import pytest
 from acmed.bus import Variant
 from acmed.manager.objectpaths import certificate
 from acmed.varlink import VarlinkError
-from tests.bus.rig import JOB, Rig, rig
+from tests.bus.rig import CERTIFICATE, JOB, WWW, Rig, rig
 
 _ALL = 'orders = "1/1h"\ncertificates = "1/1h"\nduplicates = "1/1h"\n'
 _NAME = "www.example.com"
@@ -254,10 +254,10 @@ def test_as_many_at_once_as_there_is_room_for(tmp_path: Path, kind: str, names: 
     asyncio.run(run())
 
 
-def _acme(status: int, final: bool = False) -> VarlinkError:
+def _acme(status: int, final: bool = False, **more: bool) -> VarlinkError:
     return VarlinkError(
         "org.acmed.Client.Acme",
-        type="malformed", detail="no", status=status, retryAfter=None, final=final, subproblems=[],
+        type="malformed", detail="no", status=status, retryAfter=None, final=final, subproblems=[], **more,
     )  # fmt: skip
 
 
@@ -269,6 +269,8 @@ def _acme(status: int, final: bool = False) -> VarlinkError:
         (_acme(0), False),
         (VarlinkError("org.acmed.Client.KeyUnavailable", account="one", reason="locked"), False),
         (VarlinkError("org.acmed.Client.NotPermitted", account="one", rule="a permit"), False),
+        (VarlinkError("org.acmed.Client.Unreachable", url="https://one.example", message="lost", unsent=True), False),
+        (_acme(503, unsent=True), False),
         (_acme(408), True),
         (_acme(500), True),
         (VarlinkError("org.acmed.Client.Unreachable", url="https://one.example", message="lost"), True),
@@ -393,6 +395,46 @@ def test_killed_while_the_ca_is_asked(tmp_path: Path, method: str) -> None:
             assert _held(it) == {}
             assert _counted(it, "orders") == len(_sent(it)) == (2 if method == "Order" else 1)
             assert (_counted(it, "certificates"), _counted(it, "duplicates"), _counted(it, "failures")) == (1, 1, 0)
+
+    asyncio.run(run())
+
+
+def test_order_that_waits_for_what_others_may_come_to_waits_for_minutes(tmp_path: Path) -> None:
+    """They come to nothing, and the next attempt is not a week away."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it, 'certificates = "1/168h"\n')
+            it.clientd.unread = [_acme(500)]
+            gate = it.clientd.gate("Order")
+            first = await _order(it, "a.example.com")
+            await it.clientd.reached["Order"].wait()
+            assert await it.caller.result(await _order(it, "b.example.com")) == "failed"
+            gate.set()
+            assert await it.caller.result(first) == "failed"
+            values = await it.caller.properties(certificate("b.example.com"))
+            assert values["LastError"][0] == "org.acmed1.Error.RateLimited"
+            assert 0 < values["RetryAt"] - values["LastErrorTimestamp"] <= 600 * 1_000_000
+            assert await it.caller.result(await it.caller.renew(certificate("b.example.com"))) == "done"
+
+    asyncio.run(run())
+
+
+def test_what_a_certificate_has_under_way_itself_is_not_in_its_way(tmp_path: Path) -> None:
+    """Its next attempt goes on with that, so nothing is wrong with it for whoever checks."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it, 'duplicates = "1/1h"\n')
+            it.clientd.failures["Download"] = [
+                VarlinkError("org.acmed.Client.TimedOut", step="finalize", message="busy", retryAfter=None)
+            ]
+            assert await it.caller.result(await it.caller.order(_NAME)) == "timeout"
+            assert _held(it) == {_NAME: ["duplicates"]}
+            (found,) = await it.caller.call(WWW, CERTIFICATE, "Check", "a{sv}", {})
+            assert [one[2] for one in found if one[0] == "limit"] == ["ok"]
+            it.clientd.kept = {_NAME: False}
+            assert await _renewed(it) == "done"
 
     asyncio.run(run())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from acmed.manager import preflight
 from acmed.varlink import VarlinkError
 from tests.bus.rig import CERTIFICATE, ROOT, WWW, Rig, rig
 
@@ -170,6 +171,40 @@ def test_nothing_is_ordered_where_nobody_is_there_who_sets_records(tmp_path: Pat
             assert (result, name) == ("failed", "org.acmed1.Error.PreflightFailed")
             assert "see 'journalctl -u acme-dnsd.service'" in message
             assert "Order" not in it.clientd.called
+
+    asyncio.run(run())
+
+
+def test_who_sets_records_is_not_missed_for_an_order_that_has_no_use_for_one(tmp_path: Path) -> None:
+    """The name whose record would be set is valid at the CA."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            (it.places.etc / "acmed.toml.d" / "zones.toml").write_text('[zone."example.net"]\n')
+            it.dnsd.errors["Check"] = VarlinkError("org.acmed.InternalError")
+            names = ("www.example.com", "a.example.net", "b.example.net")
+            assert await it.caller.result(await it.caller.order("", *names)) == "failed"
+            message = (await it.caller.properties())["LastError"][1]
+            assert message.startswith("a.example.net, b.example.net: DNS was not looked at: ")
+            it.clientd.kept = {"www.example.com": False}
+            it.clientd.offered = {"a.example.net": (), "b.example.net": ()}
+            assert await it.caller.result(await it.caller.renew(force=True)) == "done"
+
+    asyncio.run(run())
+
+
+def test_a_look_at_dns_that_takes_too_long_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A zone may give its server more time than the preflight has."""
+    monkeypatch.setattr(preflight, "TIMEOUT", 0.1)
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            (it.places.etc / "acmed.toml.d" / "zones.toml").write_text('[zone."example.com"]\n')
+            it.clientd.challenge_type = "dns-01"
+            it.dnsd.methods = {"example.com": "update"}
+            it.dnsd.gate("Check")
+            assert (await _order(it))[0] == "done"
+            assert "Present" in it.dnsd.called
 
     asyncio.run(run())
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from acmed.bus import DBusError, Variant
 from acmed.manager import clock
@@ -188,6 +190,20 @@ def test_nothing_is_ordered_where_that_was_said(tmp_path: Path) -> None:
             it.clientd.errors.clear()
             assert await it.caller.result(await it.caller.renew()) == "done"
             assert (await it.caller.properties())["State"] == "valid"
+
+    asyncio.run(run())
+
+
+def test_what_was_left_alone_is_replaced_by_another_revocation_that_says_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            before = await _ordered(it)
+            assert await it.caller.result(await _revoke(it, replace=False)) == "done"
+            number = await _revoke(it)
+            assert await it.caller.result(number) == "done"
+            assert _detail(it, number) == ""
+            assert await it.caller.result(number + 1) == "done"
+            assert (await it.caller.properties())["FingerprintSHA256"] != before
 
     asyncio.run(run())
 
@@ -496,6 +512,21 @@ def test_compromised_key_that_root_provides_is_roots_to_replace(tmp_path: Path) 
     asyncio.run(run())
 
 
+def test_what_is_ordered_again_is_told_also_where_the_one_that_is_revoked_is_not(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _provided(it, tmp_path / "own.key")
+            it.privd.configure("twin", ["twin.example.com"], key_file=str(tmp_path / "own.key"))
+            it.privd.install("twin", certificate(["twin.example.com"]))
+            it.privd.sharing = ["twin"]
+            number = await _revoke(it, 1)
+            assert await it.caller.result(number) == "done"
+            assert "the same key, which is compromised: twin" in _detail(it, number)
+            assert "it is not replaced: its key is provided" in _detail(it, number)
+
+    asyncio.run(run())
+
+
 async def _revoke_given(it: Rig, path: str = "www.example.com", **options: Variant) -> int:
     """By what is installed as that."""
     found = der((it.places.certificates / path / "cert.pem").read_bytes())
@@ -577,6 +608,42 @@ def test_polkit_is_asked_the_same_for_a_managed_certificate_by_both_ways(tmp_pat
             assert given == named
             assert other == (named[0], named[1] | {"account": "default,other"})
             assert "Revoke" not in it.clientd.called
+
+    asyncio.run(run())
+
+
+def test_polkit_is_asked_as_for_those_that_have_the_key_where_it_is_compromised(tmp_path: Path) -> None:
+    """Anybody can make a certificate that has their key, as that is public, and would end it for them."""
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            assert it.polkit
+            it.privd.configure_account("other", "https://other.example/directory", "https://other.example/1")
+            made = certificate(["x.example.com"])
+            for name in ("a.example.com", "b.example.com"):
+                it.privd.configure(name, [name])
+                it.privd.install(name, made)
+            it.privd.configure("www.example.com", ["www.example.com"])
+            it.privd.install("www.example.com", certificate(["www.example.com"]))
+            key = x509.load_pem_x509_certificate(made.encode()).public_key()
+            assert isinstance(key, ec.EllipticCurvePublicKey)
+            forged = der(certificate(["x.example.com"], public=key))
+            it.polkit.answer = NO
+            for reason in (1, 4):
+                with pytest.raises(DBusError) as refused:
+                    await it.caller.manager(
+                        "RevokeOther", "ayua{sv}", forged, reason, {"account": Variant("s", "other")}
+                    )
+                assert refused.value.name == "org.freedesktop.DBus.Error.AccessDenied"
+            compromised, superseded = (question.details for question in it.polkit.asked)
+            assert compromised.pop("polkit.message") != superseded.pop("polkit.message")
+            assert compromised == {
+                "certificate": "a.example.com,b.example.com",
+                "identifiers": "x.example.com,a.example.com,b.example.com",
+                "account": "other,default",
+                "reason": "keyCompromise",
+            }
+            assert superseded["certificate"] == hashlib.sha256(forged).hexdigest()
 
     asyncio.run(run())
 

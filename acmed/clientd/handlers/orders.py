@@ -8,7 +8,7 @@ from typing import Any
 from acmed import journal
 from acmed.clientd.authorizations import Challenge
 from acmed.clientd.creation import Wanted
-from acmed.clientd.errors import AcmeError
+from acmed.clientd.errors import AcmeError, Unreachable
 from acmed.clientd.finalize import finalize
 from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded
 from acmed.clientd.order import Begun, Made, begin
@@ -40,7 +40,7 @@ class Orders(Answering):
     ) -> Reply:
         with answering(job=job, account=account, certificate=certificate):
             wanted = _wanted(certificate, identifiers, csr, profile)
-            return _begun(await self._begin(account, wanted, None))
+            return _begun(await self._begin(self._session(account), wanted, None))
 
     @more
     async def order(
@@ -59,8 +59,13 @@ class Orders(Answering):
     ) -> Reply:
         with answering(job=job, account=account, certificate=certificate):
             wanted = _wanted(certificate, identifiers, csr, profile, not_before, not_after, replaces)
-            begun = await self._begin(account, wanted, lambda made: progress(_ordered(made)))
-            return _ordered(begun)
+            session = self._session(account)
+            try:
+                return _ordered(await self._begin(session, wanted, lambda made: progress(_ordered(made))))
+            except (Unreachable, AcmeError) as error:
+                if not session.has_asked:
+                    error.parameters["unsent"] = True
+                raise
 
     @more
     async def finalize(
@@ -101,9 +106,9 @@ class Orders(Answering):
                 settle(self._authorities.notes, certificate)
             return {}
 
-    async def _begin(self, account: str, wanted: Wanted, made: Made | None) -> Begun | None:
+    async def _begin(self, session: Session, wanted: Wanted, made: Made | None) -> Begun | None:
         async with self._turns[wanted.certificate]:
-            return await begin(self._session(account), self._store, wanted, made)
+            return await begin(session, self._store, wanted, made)
 
     async def _kept(self, session: Session, certificate: str, csr_sha256: str | None) -> KeptOrder:
         """The order that Order() left. Where it is not there, a new one is needed, as after any other loss."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from acmed.varlink import VarlinkError
+from tests.unit.clientd.ca import Fault
 from tests.unit.clientd.ca_parts import PREFIX, Refusal
 from tests.unit.clientd.conftest import Play
 from tests.unit.clientd.faults import lose_answer, lose_request, page, refuse
@@ -244,6 +245,35 @@ def test_a_page_in_the_place_of_an_order(play: Play, status: int, lost: bool) ->
             assert (await rig.order())["order"] == first["order"]
 
     play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("faults", "unsent"),
+    [
+        ({"directory": [lose_request] * 9}, True),
+        ({"directory": [refuse(Refusal(503, "serverInternal"), "3600")]}, True),
+        ({"newNonce": [lose_request] * 9}, True),
+        ({"newNonce": [refuse(Refusal(503, "serverInternal"), "3600")]}, True),
+        ({"newNonce": [page(502)] * 9}, True),
+        ({"newOrder": [lose_request] * 9}, None),
+        ({"newOrder": [lose_request], "newNonce": [lambda work: work(), *[lose_request] * 9]}, None),
+        ({"newOrder": [refuse(Refusal(503, "serverInternal"), "3600")]}, None),
+        ({"authz": [refuse(Refusal(503, "serverInternal"), "3600")]}, None),
+    ],
+)
+def test_whether_the_ca_was_asked_for_an_order_is_told(
+    play: Play, faults: dict[str, list[Fault]], unsent: bool | None
+) -> None:
+    """A CA that is down was not, and acmed need not count one."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults |= faults
+        with pytest.raises(VarlinkError) as caught:
+            await rig.order()
+        assert caught.value.parameters.get("unsent") is unsent
+        assert ("newOrder" in rig.ca.counts()) is not unsent
+
+    play(scenario, directory_is_known=False)
 
 
 def test_all_subproblems_are_told(play: Play) -> None:

@@ -177,6 +177,26 @@ def test_what_is_under_way_counts(tmp_path: Path, clock: _Clock, kind: str) -> N
     limits.check(account, names, Counts.AS_NEW)  # nothing is held for ever
 
 
+@pytest.mark.parametrize("kind", ["certificates", "duplicates", "failures"])
+def test_what_may_come_to_nothing_is_looked_at_again_soon(tmp_path: Path, clock: _Clock, kind: str) -> None:
+    """Else an outage of a CA would have others wait for a week for certificates that were never issued."""
+    limits, names = Limiter(tmp_path), _names("www.example.com")
+    account = _account("default", **{kind: Rate(2, 168 * _HOUR)})
+    first, second = (_ordered(limits, account, names, name=name) for name in ("a", "b"))
+    first.asked(kind)
+    second.asked(kind)
+    assert _refused(limits, account, names).retry_after == 600
+    first.keep(kind)
+    assert _refused(limits, account, names).retry_after == 600
+    clock.now += 600  # by now it is known, or nobody will ever know
+    assert _refused(limits, account, names).retry_after == 168 * _HOUR - 600
+    second.give_back()
+    limits.check(account, names, Counts.AS_NEW)
+    _ordered(limits, account, names, name="c")
+    clock.now += 900  # it has not come to that yet
+    assert _refused(limits, account, names).retry_after == 600
+
+
 def test_what_came_to_pass_counts_from_then_on(tmp_path: Path, clock: _Clock) -> None:
     """Also where that was longer ago than the period."""
     one = Rate(1, _HOUR)
@@ -296,8 +316,9 @@ def test_clock_that_was_set_back(tmp_path: Path, clock: _Clock) -> None:
     _ordered(limits, account, names).give_back()
     limits.reserve(account, _WWW, names, Counts.AS_NEW)
     clock.now -= 365 * 24 * _HOUR
-    assert _refused(limits, account, _names("mail.example.com")).retry_after == _HOUR
+    assert "with what is under way" in _refused(limits, account, _names("mail.example.com")).message
     limits.over(account, _WWW)
+    assert _refused(limits, account, _names("mail.example.com")).retry_after == _HOUR
     clock.now += _HOUR - 1
     assert _refused(Limiter(tmp_path), account, names).retry_after == 1
     clock.now += 1

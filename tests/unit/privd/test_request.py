@@ -346,6 +346,17 @@ def test_the_begin_is_computed_once(rig: Rig) -> None:
     assert (later["request"], later["csr"]) == (first["request"], first["csr"])
 
 
+@pytest.mark.parametrize("end", ["not_before", "not_after"])
+def test_what_was_computed_while_the_clock_was_ahead_is_not_kept(rig: Rig, end: str) -> None:
+    """What begins later would not be installed, and what ends too late is not what a CA may issue."""
+    certificate(rig, "backdate-hours = 1\nvalidity-days = 30")
+    first = rig.request(job=1)
+    earlier(rig, -timedelta(hours=2), end)
+    later = rig.request(job=2)
+    for member in ("notBefore", "notAfter"):
+        assert timedelta() <= moment(later[member]) - moment(first[member]) < timedelta(hours=1)
+
+
 def test_begin_and_end_are_computed_together(rig: Rig) -> None:
     certificate(rig, "backdate-hours = 1\nvalidity-days = 30")
     first = rig.request(job=1)

@@ -369,3 +369,18 @@ def test_an_old_set_whose_key_is_damaged_keeps_no_key_from_being_compromised(rig
     assert sharing(rig, known, 1) == [TWIN, NAME]
     (path.parent / "privkey.pem").write_text("")
     assert sharing(rig, known, 1) == [NAME]
+    (path.parent / "privkey.pem").unlink()
+    assert sharing(rig, known, 1) == [NAME]
+
+
+def test_what_was_ordered_before_its_key_was_compromised_is_not_installed(rig: Rig) -> None:
+    """The order of another certificate was under way when this one was revoked."""
+    one_key(rig)
+    made = rig.request(job=2, certificate=TWIN)
+    text, before = issue(made["csr"]), rig.published(TWIN)
+    rig.run(lambda priv: priv.permit_revoke(ROOT, 3, NAME, 1))
+    with pytest.raises(VarlinkError) as caught:
+        rig.install(made["request"], text, job=2, certificate=TWIN)
+    assert caught.value.name == "org.acmed.Priv.InvalidChain"
+    assert "compromised" in caught.value.parameters["message"]
+    assert rig.published(TWIN) == before

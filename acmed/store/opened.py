@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A key that a store has opened, and what keeps it from that."""
 
-import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from acmed.keyd.keys import Held, SigningKey
+
+if TYPE_CHECKING:
+    import asyncio  # slow to load, and the process of a token's module has no use for it
 
 
 class OpenedKey(SigningKey, Protocol):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The public half of a key on a token, as JWK, from what PKCS #11 says about objects (v2.40, RFC 7517, 7518, 8037)."""
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -60,6 +59,8 @@ def edwards_jwk(parameters: bytes, point: bytes) -> Jwk:
 
 def certificate_jwk(value: bytes) -> Jwk:
     """From CKA_VALUE of an X.509 certificate. Raises BadPublicKey."""
+    from cryptography import x509  # noqa: PLC0415  slow to load, and most tokens have the public key
+
     try:
         public = x509.load_der_x509_certificate(value).public_key()
     except (ValueError, UnsupportedAlgorithm) as error:

@@ -3,10 +3,11 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.bus.peers import Peer
 from tests.bus.polkit import Polkit
 from tests.bus.privatebus import private_bus
 from tests.bus.privd import Privd
+from tests.preloaded import preloaded
 
 NAME = "org.acmed1"
 ROOT = "/org/acmed1"
@@ -33,7 +35,6 @@ WWW = "/org/acmed1/certificate/www_2eexample_2ecom"
 
 EVERYBODY = frozenset((os.getuid(),))
 NOBODY: frozenset[int] = frozenset()
-_CHECKOUT = Path(__file__).resolve().parents[2]
 _DEADLINE = 10.0  # seconds; only a test that fails comes near it
 
 
@@ -111,7 +112,7 @@ class Rig:
     polkit: Polkit | None
     caller: Caller
     _acmed: "asyncio.Task[None] | None" = None
-    _process: asyncio.subprocess.Process | None = None
+    _process: ForkServerProcess | None = None
 
     async def start(self, trusted: frozenset[int], idle: float = 60.0) -> None:
         """Starts acmed in this process, and waits until it has its name."""
@@ -120,17 +121,18 @@ class Rig:
 
     async def start_process(self) -> None:
         """Starts acmed as a process, which a test can kill."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _PROGRAM, self.address, *map(str, _arguments(self.places)), cwd=_CHECKOUT
-        )
+        errors = Connection(os.dup(2), readable=False)
+        arguments = (self.address, self.places, errors, dict(os.environ))
+        self._process = preloaded().Process(target=_acmed, args=arguments, daemon=True)
+        self._process.start()
+        errors.close()
         await self._named()
 
     async def kill(self) -> None:
         """SIGKILL; returns when the bus knows too, so that who waits for the next one does not see this one."""
         assert self._process
         self._process.kill()
-        await self._process.wait()
-        self._process = None
+        await self._process_ended()
         async with asyncio.timeout(_DEADLINE):
             while self.caller.named.is_set():
                 await asyncio.sleep(0.01)
@@ -150,8 +152,13 @@ class Rig:
         """SIGTERM; the exit code."""
         assert self._process
         self._process.terminate()
-        async with asyncio.timeout(_DEADLINE):
-            code = await self._process.wait()
+        return await self._process_ended()
+
+    async def _process_ended(self) -> int:
+        assert self._process
+        await asyncio.to_thread(self._process.join, _DEADLINE)
+        code = self._process.exitcode
+        assert code is not None
         self._process = None
         return code
 
@@ -176,28 +183,13 @@ class Rig:
             await asyncio.gather(self._acmed, return_exceptions=True)
 
 
-_PROGRAM = """\
-import asyncio, os, sys
-from pathlib import Path
-from acmed.manager import main
-from acmed.manager.places import Places
-address, *paths = sys.argv[1:]
-asyncio.run(main.run(Places(*map(Path, paths)), frozenset((os.getuid(),)), address, 60.0))
-"""
-
-
-def _arguments(places: Places) -> tuple[Path, ...]:
-    return (
-        places.etc,
-        places.usr,
-        places.certificates,
-        places.state,
-        places.tokens,
-        places.priv_socket,
-        places.client_socket,
-        places.answers,
-        places.dns_socket,
-    )
+def _acmed(address: str, places: Places, errors: Connection, environment: dict[str, str]) -> None:
+    """In the new process."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.dup2(errors.fileno(), 2)
+    errors.close()
+    asyncio.run(main.run(places, EVERYBODY, address, 60.0))
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import ipaddress
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -73,14 +74,18 @@ def make_certificate(directory: Path, *names: str, year: int = 2020, days: int =
     return path
 
 
+@cache
+def _context(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    return context
+
+
 class HttpsServer:
     """Answers each request with what respond() returns. Without a certificate it is plain HTTP."""
 
     def __init__(self, certificate: Path | None, respond: Callable[[Asked], Reply]) -> None:
-        self._context: ssl.SSLContext | None = None
-        if certificate:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+        self._context = _context(certificate) if certificate else None
         self._respond = respond
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0

@@ -5,6 +5,7 @@ This is a program too: for each line that it reads it does one run in a process 
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -55,6 +56,7 @@ def main() -> None:
     from acmed.ctl import commands  # noqa: F401, PLC0415
     from acmed.ctl.main import main as acmectl  # noqa: PLC0415
 
+    gc.freeze()  # what all runs share is not written to
     for line in sys.stdin:
         wanted = json.loads(line)
         child = os.fork()

@@ -67,8 +67,9 @@ def opened() -> Iterator[Opened]:
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
     """Gives the next processes a module of Python's, by its name and its text; "sitecustomize" runs before all else."""
     (tmp_path / "python").mkdir()
-    (tmp_path / "python" / "acmed").symlink_to(Path(acmed.__file__).parent)
-    monkeypatch.setattr(acmed, "__file__", str(tmp_path / "python" / "acmed" / "__init__.py"))
+    # What PYTHONPATH is made of: acmed itself stays where it has been compiled.
+    monkeypatch.setattr(acmed, "__file__", f"{tmp_path}/python:{acmed.__file__}")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     def inner(name: str, text: str) -> None:
         (tmp_path / "python" / f"{name}.py").write_text(text)

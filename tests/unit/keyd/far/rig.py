@@ -29,6 +29,8 @@ from acmed.keyd.far.record import Record
 from acmed.keyd.far.signer import Signer
 from acmed.keyd.keys import Key
 from acmed.varlink import Call
+from tests.unit.keyd.far import anybody
+from tests.unit.keyd.far.program import Program, ending
 from tests.unit.keyd.rig import new_key, pem, verify
 
 CHECKOUT = Path(__file__).parents[4]
@@ -155,8 +157,7 @@ class Home:
 
     def greets(self, **variables: str) -> None:
         """It has opened the key."""
-        process = self.popen("--stdio", "--quiet", stdio=subprocess.PIPE, **variables)
-        said, errors = process.communicate(b"", timeout=60)
+        said, errors = self.start("--stdio", "--quiet", **variables).communicate()
         assert said.startswith(b"1 OK {"), errors
         assert self.key.jwk["x"].encode() in said
 
@@ -167,8 +168,26 @@ class Home:
             f'[policy]\ndirectories = ["{CA}/dir"]\nnames = ["www.example.com"]\n{more}'
         )
 
-    def popen(self, *words: str, stdio: int = subprocess.PIPE, **variables: str) -> "subprocess.Popen[bytes]":
-        """Starts it, with pipes, or with one socket for standard input and output."""
+    def start(self, *words: str, **variables: str) -> Program:
+        return Program(words, self._environment(variables), self.path)
+
+    def start_on(self, stdio: int, *words: str) -> Program:
+        """With one socket for standard input and output."""
+        return Program(words, self._environment({}), self.path, stdio)
+
+    def popen(self, *words: str, **variables: str) -> "subprocess.Popen[bytes]":
+        """Starts it as an interpreter of its own, which takes longer."""
+        return subprocess.Popen(
+            [sys.executable, "-m", anybody.__name__, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self._environment(variables),
+            cwd=self.path,
+            start_new_session=True,  # without the terminal that we may have
+        )
+
+    def _environment(self, variables: dict[str, str]) -> dict[str, str]:
         base = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "PYTHONPYCACHEPREFIX")}
         places = {
             "HOME": str(self.path),
@@ -176,52 +195,28 @@ class Home:
             "XDG_RUNTIME_DIR": str(self.path / "run"),
             "PYTHONPATH": str(CHECKOUT),
         }
-        return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *words],
-            stdin=stdio,
-            stdout=stdio,
-            stderr=subprocess.PIPE,
-            env={name: value for name, value in (base | places | variables).items() if value},
-            cwd=self.path,
-            start_new_session=True,  # without the terminal that we may have
-        )
+        return {name: value for name, value in (base | places | variables).items() if value}
 
     def error(self, *words: str, **variables: str) -> str:
         """What it complains about; it does not start."""
-        process = self.popen(*words, stdio=subprocess.PIPE, **variables)
-        _, said = process.communicate(timeout=60)
+        process = self.start(*words, **variables)
+        _, said = process.communicate()
         assert process.returncode not in (0, -signal.SIGTERM), said
         text = said.decode()
         assert "Traceback" not in text
         return text
 
     @contextlib.contextmanager
-    def serving(self, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
+    def serving(self, *words: str) -> Iterator[Program]:
         """The program with --socket, once it listens."""
-        process = self.popen(*(words or ("--socket",)))
-        assert process.stderr
-        try:
+        with ending(self.start(*(words or ("--socket",)))) as process:
+            assert process.stderr
             said = b""
             while b"Listening" not in said:
                 more = process.stderr.readline()
                 assert more, said
                 said += more
             yield process
-        finally:
-            process.kill()
-            process.communicate()
-
-
-# Root has system's paths for the specifiers and the counts; here it is to be like anybody else.
-PROGRAM = """
-import os, sys
-if os.geteuid() == 0:
-    import acmed.specifiers as specifiers
-    specifiers._of_user = lambda for_root, variable, default: specifiers._absolute(variable) or default
-    specifiers.state_directory = lambda: specifiers.Path(specifiers.home()) / "state"
-from acmed.keyd.main import main
-main()
-"""
 
 
 class Client:

@@ -17,7 +17,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from tests.unit.keyd.far.rig import CHECKOUT, PROGRAM, Home
+from tests.unit.keyd.far import anybody
+from tests.unit.keyd.far.rig import CHECKOUT, Home
 from tests.unit.keyd.rig import pem
 
 SECRET = "open sesame"
@@ -63,7 +64,7 @@ def at_a_terminal(home: Home, *words: str, types: str) -> str:
         environment = {"HOME": str(home.path), "PYTHONPATH": str(CHECKOUT), "PATH": os.environ["PATH"]}
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(os.open(home.path / "output", os.O_WRONLY | os.O_CREAT), 1)
-        os.execve(sys.executable, [sys.executable, "-c", PROGRAM, *words], environment)
+        os.execve(sys.executable, [sys.executable, "-m", anybody.__name__, *words], environment)
     seen = b""
     try:
         while select.select([terminal], [], [], 60)[0]:
@@ -169,6 +170,5 @@ def test_a_wrong_pin_is_tried_once_by_all_connections(home: Home, monkeypatch: p
     (marker,) = home.path.glob("**/refused-pin-*")
     assert marker.parent.stat().st_mode & 0o777 == 0o700
     marker.unlink()
-    process = home.popen("--stdio", "--quiet", stdio=subprocess.PIPE, **state)
-    said, errors = process.communicate(b"", timeout=60)
+    said, errors = home.start("--stdio", "--quiet", **state).communicate()
     assert said.startswith(b"1 OK {"), errors

@@ -127,7 +127,7 @@ def test_keys_in_pem(home: Home, form: PrivateFormat) -> None:
     for command in (["ecparam", "-name", "prime256v1", "-genkey"], ["genrsa", "-traditional", "2048"]):
         made = subprocess.run(["openssl", *command], capture_output=True, check=True).stdout
         home.write("account.key", made)
-        said = home.popen("--stdio", "--key", home.source).communicate(b"", timeout=60)
+        said = home.start("--stdio", "--key", home.source).communicate()
         assert said[0].startswith(b"1 OK {"), said
 
 
@@ -160,7 +160,7 @@ def test_the_log_file(home: Home) -> None:
     assert "log-file" in home.error("--stdio")
     (home.path / "log").unlink()
     sent = line(home.key, b"", f"{CA}/order/1", URI) + b"\r\n"
-    said = home.popen("--stdio", "--quiet").communicate(sent, timeout=60)
+    said = home.start("--stdio", "--quiet").communicate(sent)
     assert said[0].count(b"\r\n") == 3 and said[1] == b""
     (entry,) = map(json.loads, (home.path / "log").read_text().splitlines())
     assert entry["operation"] == "POST-as-GET"
@@ -172,7 +172,7 @@ def test_stdio_with_lacmes_options(home: Home) -> None:
     home.policy()
     config = home.path / "config" / "acmed" / "keyd.toml"
     other = home.write("other.toml", config.read_text())
-    said = home.popen("--stdio", f"--config={other}", "--quiet", "--debug").communicate(b"", timeout=60)
+    said = home.start("--stdio", f"--config={other}", "--quiet", "--debug").communicate()
     assert said[0].count(b"\r\n") == 2 and b"the client has hung up" in said[1]
 
 
@@ -189,8 +189,8 @@ def test_clients(home: Home) -> None:
     for name, signed in (("one", 3), ("two", 2)):
         url = "https://acme-v02.api.letsencrypt.org/new-order"
         sent = line(home.key, order("one.example.com"), url, "https://acme-v02.api.letsencrypt.org/acct/1") + b"\r\n"
-        process = home.popen("--stdio", "--client", name)
-        said, errors = process.communicate(sent, timeout=60)
+        process = home.start("--stdio", "--client", name)
+        said, errors = process.communicate(sent)
         assert said.count(b"\r\n") == signed
         assert process.returncode == 0
         assert b"newOrder" in errors
@@ -201,7 +201,7 @@ def test_signatures_an_hour_of_one_client(home: Home) -> None:
     home.policy("signatures = 1\n")
     sent = line(home.key, b"", f"{CA}/order/1", URI) + b"\r\n"
     for answers in (3, 2):
-        assert home.popen("--stdio").communicate(sent, timeout=60)[0].count(b"\r\n") == answers
+        assert home.start("--stdio").communicate(sent)[0].count(b"\r\n") == answers
 
 
 def test_it_does_not_need_a_terminal(home: Home) -> None:

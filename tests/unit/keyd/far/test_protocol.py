@@ -3,7 +3,6 @@
 
 import itertools
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from acmed import base64url
 from acmed.keyd.far import conversation
 from acmed.keyd.keys import Key, parse
+from tests.unit.keyd.far.program import ending
 from tests.unit.keyd.far.rig import CA, URI, Client, Far, Home, check, connected, line, order
 from tests.unit.keyd.rig import pem
 from tests.unit.rsakeys import rsa_key
@@ -31,7 +31,7 @@ def by_socket(home: Home) -> Iterator[Client]:
 
 @contextmanager
 def by_pipes(home: Home) -> Iterator[Client]:
-    with ending(home.popen("--stdio", "--quiet")) as process:
+    with ending(home.start("--stdio", "--quiet")) as process:
         assert process.stdin and process.stdout
         yield Client(process.stdout.fileno(), process.stdin.fileno())
 
@@ -40,18 +40,9 @@ def by_pipes(home: Home) -> Iterator[Client]:
 def by_one_socket(home: Home) -> Iterator[Client]:
     """As lacme has it for its [accountd]."""
     ours, its = socket.socketpair()
-    with ours, its, ending(home.popen("--stdio", "--quiet", stdio=its.fileno())):
+    with ours, its, ending(home.start_on(its.fileno(), "--stdio", "--quiet")):
         its.close()
         yield Client(ours.fileno(), ours.fileno())
-
-
-@contextmanager
-def ending(process: "subprocess.Popen[bytes]") -> "Iterator[subprocess.Popen[bytes]]":
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 @pytest.fixture(params=[by_socket, by_pipes, by_one_socket])

@@ -128,7 +128,9 @@ def _unusable(place: Place, directory: Path) -> Problem | None:
     try:
         status = directory.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return place.problem(f"the directory {directory} is not there", f"mkdir -p {quote(str(directory))}")
+        # An acme-privd that runs already does not come to see it as writable.
+        hint = f"mkdir -p {quote(str(directory))} && systemctl try-restart {UNIT}"
+        return place.problem(f"the directory {directory} is not there", hint)
     except OSError as error:
         message = f"{directory} is not checked: {error.strerror}"
         return place.note(message, "check as root")

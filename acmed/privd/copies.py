@@ -12,7 +12,7 @@ from acmed.privd.sets import Content
 
 _READ_ONLY = (
     "acme-privd may not write there. Run: systemctl edit acme-privd.service, and add:"
-    " [Service] ReadWritePaths={directory} (then: systemctl try-restart acme-privd.service)"
+    " [Service] ReadWritePaths=-{directory} (then: systemctl try-restart acme-privd.service)"
 )
 _SHARED = "acme-privd may not write there, where many programs have their files: use a directory for certificates alone"
 _DENIED = "the directory must belong to root: acme-privd has no right to pass by its mode"

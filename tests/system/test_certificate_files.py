@@ -123,7 +123,7 @@ def installed(machine: Machine, pebble: Pebble, account: str) -> Iterator[Host]:
     drop_in = "/etc/systemd/system/acme-privd.service.d/certfiles.conf"
     unit, service = "/etc/systemd/system/certfiles.service", "/etc/acmed/acmed.toml.d/certfiles.toml"
     machine.write(unit, UNIT)
-    machine.write(drop_in, f"[Service]\nReadWritePaths={DIRECTORY}\n")
+    machine.write(drop_in, f"[Service]\nReadWritePaths=-{DIRECTORY}\n")
     machine.write(service, SERVICE)
     machine.write(FILE, CERTIFICATE)
     machine.write(HOOK, HOOK_SCRIPT, 0o755)
@@ -259,13 +259,14 @@ def test_who_is_not_there(host: Host, key: str, kind: str) -> None:
 
 
 def test_a_directory_that_is_not_there(host: Host) -> None:
-    host.shell(f"mv {DIRECTORY} {DIRECTORY}-away")
+    anew = "systemctl try-restart acme-privd.service"
+    host.shell(f"mv {DIRECTORY} {DIRECTORY}-away && {anew}")
     try:
         checked = host.acmectl("config", "check")[1]
         status, words = host.acmectl("renew", "--force", NAME)
     finally:
-        host.shell(f"mv {DIRECTORY}-away {DIRECTORY}")
-    assert f"{FILE}:8: the directory {DIRECTORY} is not there\n    mkdir -p {DIRECTORY}\n" in checked
+        host.shell(f"mv {DIRECTORY}-away {DIRECTORY} && {anew}")
+    assert f"{FILE}:8: the directory {DIRECTORY} is not there\n    mkdir -p {DIRECTORY} && {anew}\n" in checked
     assert status == UNDELIVERED, words
     assert f"{NAME}: its files have not got it yet: {DIRECTORY}/" in words
     assert len(host.hook()) == 1, "services have got it"

@@ -110,7 +110,7 @@ def host(machine: Machine, pebble: Pebble, account: str) -> Iterator[Host]:
     for unit in UNITS:
         machine.write(f"/etc/systemd/system/{unit}.service", NOTING)
     machine.write("/etc/acmed/acmed.toml.d/delivery.toml", CONFIGURATION)
-    machine.write(DROP_IN, "[Service]\nReadWritePaths=/etc/delivery\n")
+    machine.write(DROP_IN, "[Service]\nReadWritePaths=-/etc/delivery\n")
     machine.run(["mkdir", "/etc/delivery"])
     machine.run(["systemctl", "daemon-reload"])
     machine.run(["systemctl", "stop", "acme-privd.service"])
@@ -260,7 +260,7 @@ def test_a_copy_that_cannot_be_written_says_how_to_make_it_work(copies: Host) ->
     status, words = copies.acmectl("renew", "--force", COPIES)
     assert status == UNDELIVERED
     assert "systemctl edit acme-privd.service" in words
-    assert "ReadWritePaths=/etc/delivery" in words
+    assert "ReadWritePaths=-/etc/delivery" in words
     assert copies.events() == ["reload delivery-b"], "delivery-late has no files"
     assert copies.shell("cd /etc/delivery && sha256sum *") == before
 

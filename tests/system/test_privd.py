@@ -244,9 +244,9 @@ def test_a_directory_that_the_unit_does_not_name(privd: Privd) -> None:
     error = privd.deliver("elsewhere")["elsewhere"]
     assert "Read-only file system" in error
     assert "systemctl edit acme-privd.service" in error
-    assert error.endswith("[Service] ReadWritePaths=/etc/elsewhere (then: systemctl try-restart acme-privd.service)")
+    assert error.endswith("[Service] ReadWritePaths=-/etc/elsewhere (then: systemctl try-restart acme-privd.service)")
     drop_in = "/run/systemd/system/acme-privd.service.d/test.conf"
-    privd.machine.write(drop_in, "[Service]\nReadWritePaths=/etc/elsewhere\n")
+    privd.machine.write(drop_in, "[Service]\nReadWritePaths=-/etc/elsewhere\n")
     privd.machine.run(["systemctl", "daemon-reload"])
     privd.machine.run(["systemctl", "stop", "acme-privd.service"])
     assert privd.deliver("elsewhere") == {"elsewhere": ""}

@@ -291,7 +291,7 @@ def test_directory_of_files(tmp_path: Path) -> None:
     owner = other.stat().st_uid
     override = "where acme-privd.service may not write: it has no right to override"
     assert [_line(problem)[2:4] for problem in delivery.files(_with_files(tmp_path, files, "www").load(), None)] == [
-        (f"the directory {missing} is not there", f"mkdir -p {missing}"),
+        (f"the directory {missing} is not there", f"mkdir -p {missing} && systemctl try-restart {sandbox.UNIT}"),
         (f"{other} belongs to user {owner}, {override}", f"chown root {other}"),
         (f"{plain} is not a directory", ""),
         ("/usr/bin is a directory, and must be the path of a file", "such as /usr/bin/{name}.pem"),
@@ -362,13 +362,14 @@ def test_own_files(tmp_path: Path) -> None:
         "[Service]\n"
         "ReadWritePaths=-/srv/nothing -/var/lib/dpkg"
     )
+    made = "mkdir -p /srv/nothing && systemctl try-restart acme-privd.service"
     shared = (
         "certificate www has files in /var/tmp, where acme-privd.service may not write, and is not to be let:"
         " many programs have their files there"
     )
     message = "certificate www has files in /srv/nothing, /var/lib/dpkg, where acme-privd.service may not write"
     assert list(map(_line, delivery.files(place.load(), ()))) == [
-        ("www.toml", 3, "the directory /srv/nothing is not there", "mkdir -p /srv/nothing", False),
+        ("www.toml", 3, "the directory /srv/nothing is not there", made, False),
         ("www.toml", 3, message, hint, False),
         ("www.toml", 3, shared, "use a directory for certificates alone, such as /etc/NAME", False),
     ]

@@ -126,7 +126,7 @@ def test_hooks_that_are_not_run(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        ("/etc/nginx/tls/www.pem", "and add: [Service] ReadWritePaths=/etc/nginx/tls (then:"),
+        ("/etc/nginx/tls/www.pem", "and add: [Service] ReadWritePaths=-/etc/nginx/tls (then:"),
         ("/etc/www.pem", "many programs have their files: use a directory for certificates alone"),
     ],
 )

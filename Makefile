@@ -15,10 +15,10 @@ MEMORY := $(shell awk '$$2 == "/dev/shm" { at = $$4 ~ /noexec/ ? "" : $$2 } END 
 .PHONY: check lint test deb demo demo-shell bench roots clean setup
 
 # What Python compiled is kept, but not in the tree. Files of tests are in memory where programs can be run from there,
-# which a container's /dev/shm may forbid. Some tests wait, so there is one process more than processors.
+# which a container's /dev/shm may forbid. Some tests wait, so there are two processes for each processor.
 check: lint
 	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CACHE)/pycache TMPDIR=$(or $(TMPDIR),$(MEMORY),/tmp) \
-	  $(PYTHON) -m pytest --override-ini=tmp_path_retention_policy=failed --numprocesses=$$(($$(nproc) + 1)) $(FAST)
+	  $(PYTHON) -m pytest --override-ini=tmp_path_retention_policy=failed --numprocesses=$$(($$(nproc) * 2)) --dist=worksteal $(FAST)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check --no-cache $(CODE)

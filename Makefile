@@ -10,12 +10,12 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 CODE := $(wildcard acmed bench tests)
 FAST := $(wildcard tests/unit tests/units tests/bus)
-MEMORY := $(shell awk '$$2 == "/dev/shm" { at = $$4 ~ /noexec/ ? "" : $$2 } END { print at }' /proc/mounts)
+MEMORY := $(shell findmnt --noheadings --bytes --output=OPTIONS,AVAIL /dev/shm | tail -n 1 | awk '!/noexec/ && $$2 > 2e9 { print "/dev/shm" }')
 
 .PHONY: check lint test deb demo demo-shell bench roots clean setup
 
-# What Python compiled is kept, but not in the tree. Files of tests are in memory where programs can be run from there,
-# which a container's /dev/shm may forbid. Some tests wait, so there are two processes for each processor.
+# What Python compiled is kept, but not in the tree. Files of tests are in memory where programs can be run from there
+# and there is room; a container's /dev/shm may be small. Some tests wait, so there are two processes for each processor.
 check: lint
 	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CACHE)/pycache TMPDIR=$(or $(TMPDIR),$(MEMORY),/tmp) \
 	  $(PYTHON) -m pytest --override-ini=tmp_path_retention_policy=failed --numprocesses=$$(($$(nproc) * 2)) --dist=worksteal $(FAST)

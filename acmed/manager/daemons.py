@@ -47,9 +47,9 @@ class Daemons:
         """The same."""
         return self._call_more(DNSD, method, timeout, parameters)
 
-    async def warm(self) -> None:
-        """Has PID 1 start acme-clientd, which takes a while to load, while acme-privd makes the request."""
-        await self._clients[CLIENTD].warm()
+    async def warm(self, daemon: str) -> None:
+        """Has PID 1 start a daemon that takes a while to load, and will be asked once another has answered."""
+        await self._clients[daemon].warm()
 
     async def _call(self, daemon: str, method: str, timeout: float, parameters: dict[str, Any]) -> dict[str, Any]:
         pauses = iter(_PAUSES)

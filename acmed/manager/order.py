@@ -9,6 +9,7 @@ from acmed.config import Account, Certificate
 from acmed.manager import errors, failover
 from acmed.manager.challenges import check_ours, choose, presented, rows, withdraw_left
 from acmed.manager.counting import without_replaces
+from acmed.manager.daemons import CLIENTD
 from acmed.manager.delivery import deliver
 from acmed.manager.errors import ChainRefused, Failure
 from acmed.manager.jobs import Job
@@ -115,7 +116,7 @@ class _Attempt:
         """The key, the CSR, and acme-keyd's permit to order; acme-clientd is started meanwhile."""
         job, daemons = self._job, self._tools.daemons
         job.report("order", 5)
-        warming = asyncio.ensure_future(daemons.warm())
+        warming = asyncio.ensure_future(daemons.warm(CLIENTD))
         material = await daemons.priv(
             "NewRequest", job=job.id, certificate=job.name, account=self._account.name, newKey=job.record.new_key
         )

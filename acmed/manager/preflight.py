@@ -16,6 +16,7 @@ from acmed.config.model import ChallengeType
 from acmed.manager import errors
 from acmed.manager.challenges import Challenge, dns, types_for
 from acmed.manager.challenges.offer import is_issuer
+from acmed.manager.daemons import DNSD
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
 from acmed.manager.tools import Tools
@@ -122,6 +123,9 @@ def relevant(
 async def look(tools: Tools, certificate: Certificate, account: Account, job: int) -> list[Finding]:
     """The CA's clock, and then DNS, which is to allow the CA by its name."""
     types = types_for(tools.catalogue.configuration, certificate, certificate.identifiers)
+    looked_at = {identifier: kind for identifier, kind in types.items() if kind is not ChallengeType.NONE}
+    if looked_at:
+        await tools.daemons.warm(DNSD)
     timeout = TIMEOUT + account.deadlines.request
     try:
         directory = await tools.daemons.client("Directory", timeout=timeout, job=job, account=account.name)
@@ -131,7 +135,6 @@ async def look(tools: Tools, certificate: Certificate, account: Account, job: in
     else:
         issuers = directory["caaIdentities"]
         found = [_clock(account, directory["clockOffset"])]
-    looked_at = {identifier: kind for identifier, kind in types.items() if kind is not ChallengeType.NONE}
     if not looked_at:
         return found
     try:

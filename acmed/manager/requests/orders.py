@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from acmed.bus import Variant
 from acmed.bus.server import Call
 from acmed.manager import authority, clock, errors, jobs, options
+from acmed.manager.daemons import CLIENTD
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
 from acmed.manager.requests import foreign, plan
@@ -37,7 +38,7 @@ class Orders:
             raise Failure(errors.BUSY, f"The configuration of '{wanted.name}' changed meanwhile; look, and try again")
         with desk.queue.hold(wanted.name) as number:
             if wanted.configure:
-                await asyncio.gather(self._configure(number, wanted), desk.tools.daemons.warm())
+                await asyncio.gather(self._configure(number, wanted), desk.tools.daemons.warm(CLIENTD))
                 desk.catalogue.reload()
             desk.catalogue.configured(wanted.name)
             if wanted.csr:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """acme-clientd: speaks ACME (RFC 8555) to the CAs, and holds no key.
 
-From the wire up: transport (HTTPS), nonces, authority (one CA: directory, nonces, clock, its origin), signer
-(acme-keyd), session (signed requests of one account, repeated where that is right), objects (what the CA answered).
-An order: creation, authorizations and order (its first half), validation, issuance, download and finalize (its
-second), store (orders that survive). Besides: account, keychange with outstanding (changes that survive), renewalinfo,
-revocation. handlers: Varlink.
+From the wire up: ca/ is one CA: transport.py (HTTPS), nonces.py, authority.py (its directory, nonces, clock and
+origin), session.py (signed requests of one account, repeated where that is right), objects.py (what it answered).
+signer.py asks acme-keyd for signatures. orders/ is an order: creation.py, authorizations.py and order.py its first
+half; validation.py, issuance.py, download.py and finalize.py its second; store.py has those that survive. accounts/ is
+an account, and the change of its key. standing/ asks whether a certificate was revoked. handlers/: Varlink.
 """

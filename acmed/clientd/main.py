@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from acmed import config, daemon, journal, paths, varlink
-from acmed.clientd.authority import Authorities
+from acmed.clientd.accounts.outstanding import Outstanding
+from acmed.clientd.ca.authority import Authorities
+from acmed.clientd.ca.transport import Transport
 from acmed.clientd.limits import Limits
 from acmed.clientd.notes import Notes
-from acmed.clientd.outstanding import Outstanding
+from acmed.clientd.orders.store import Store
 from acmed.clientd.service import Handlers
 from acmed.clientd.signer import Signer
 from acmed.clientd.standing import Inquiry
-from acmed.clientd.store import Store
-from acmed.clientd.transport import Transport
 from acmed.config.model import Configuration
 
 _IDLE = 30.0  # seconds: connections, nonces and directories stay warm between the steps of an order

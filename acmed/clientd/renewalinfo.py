@@ -4,11 +4,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from acmed.clientd import objects, rfc3339
-from acmed.clientd.authority import Authority
+from acmed.clientd.ca import objects, rfc3339
+from acmed.clientd.ca.authority import Authority
+from acmed.clientd.ca.patience import persist
+from acmed.clientd.ca.transport import Answer
 from acmed.clientd.errors import Unreachable
-from acmed.clientd.patience import persist
-from acmed.clientd.transport import Answer
 
 _SHORTEST, _LONGEST = 60, 86400  # seconds, section 4.3.2
 _DEFAULT = 6 * 3600  # seconds, section 4.3.3

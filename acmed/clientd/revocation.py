@@ -4,11 +4,11 @@
 from collections.abc import Mapping
 
 from acmed import base64url, journal
-from acmed.clientd import objects
-from acmed.clientd.authority import Authority
+from acmed.clientd.ca import objects
+from acmed.clientd.ca.authority import Authority
+from acmed.clientd.ca.patience import persist
+from acmed.clientd.ca.session import Session
 from acmed.clientd.errors import AcmeError
-from acmed.clientd.patience import persist
-from acmed.clientd.session import Session
 
 _RESOURCE = "revokeCert"
 

@@ -7,9 +7,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from acmed.ctl import output
+from acmed.ctl.commandline.parser import parse
 from acmed.ctl.exits import CommandError, Exit
 from acmed.ctl.output import Output
-from acmed.ctl.parser import parse
 
 
 def main() -> None:
@@ -54,16 +54,16 @@ def _run(arguments: Namespace, out: Output) -> Exit:
     """Loads what the command needs: all of it is slow to load, and --help needs nothing. Raises CommandError."""
     match arguments.command:
         case "config-check":
-            from acmed.ctl.configcheck import config_check  # noqa: PLC0415
+            from acmed.ctl.commands.configcheck import config_check  # noqa: PLC0415
 
             return config_check(out)
         case "account-log":
-            from acmed.ctl.accountlog import account_log  # noqa: PLC0415
+            from acmed.ctl.commands.accountlog import account_log  # noqa: PLC0415
 
             return account_log(arguments, out)
         case "account-import":
-            from acmed.ctl.accountimport import prepare  # noqa: PLC0415
-            from acmed.ctl.commands import over_the_bus  # noqa: PLC0415
+            from acmed.ctl.commands.accountimport import prepare  # noqa: PLC0415
+            from acmed.ctl.commands.connected import over_the_bus  # noqa: PLC0415
 
             prepare(arguments)
             return over_the_bus(arguments, out)
@@ -72,6 +72,6 @@ def _run(arguments: Namespace, out: Output) -> Exit:
 
             return import_lacme(out, arguments.config, arguments.dry_run)
         case _:
-            from acmed.ctl.commands import over_the_bus  # noqa: PLC0415
+            from acmed.ctl.commands.connected import over_the_bus  # noqa: PLC0415
 
             return over_the_bus(arguments, out)

@@ -11,7 +11,7 @@ from acmed.bus import DBusError
 from acmed.ctl import table, times
 from acmed.ctl.advice import advice, elsewhere
 from acmed.ctl.exits import Exit, for_error, together
-from acmed.ctl.follow import Outcome
+from acmed.ctl.following.follow import Outcome
 from acmed.ctl.output import Output, safe
 from acmed.ctl.records import Error, undelivered_json
 from acmed.names import HOOK_OF, OWN_FILES

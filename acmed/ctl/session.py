@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from acmed.bus import Bus
-from acmed.ctl import display
 from acmed.ctl.agent import polkit_agent
 from acmed.ctl.client import Acmed
-from acmed.ctl.follow import Follower
+from acmed.ctl.following import display
+from acmed.ctl.following.follow import Follower
 from acmed.ctl.output import Output
 
 

@@ -15,9 +15,10 @@ from acmed import journal
 from acmed.bus import errors as bus_errors
 from acmed.bus.server import Call, Handler, ObjectTree
 from acmed.bus.xml import load
-from acmed.manager import clock, errors, objectpaths
+from acmed.manager import clock, errors
 from acmed.manager.errors import Failure
-from acmed.manager.state import JobRecord, Store
+from acmed.manager.known.state import JobRecord, Store
+from acmed.manager.objects import objectpaths
 
 # Their types. ACCOUNT makes one.
 ACCOUNT = "account"

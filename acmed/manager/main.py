@@ -12,7 +12,7 @@ from systemd import daemon
 
 from acmed import config, journal
 from acmed.bus import Bus, BusLost, DBusError
-from acmed.manager.logcontrol import IDENTIFIER
+from acmed.manager.objects.logcontrol import IDENTIFIER
 from acmed.manager.places import Places
 from acmed.manager.service import Service
 

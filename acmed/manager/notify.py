@@ -8,14 +8,16 @@ from dataclasses import replace
 
 from acmed import journal
 from acmed.bus.server import ObjectTree
-from acmed.manager import clock, objectpaths, renewal
-from acmed.manager.catalogue import Catalogue
+from acmed.manager import clock
 from acmed.manager.clock import DAY
 from acmed.manager.daemons import Daemons
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import REVOKE, Job
-from acmed.manager.remembered import Told
-from acmed.manager.status import Status
+from acmed.manager.known.catalogue import Catalogue
+from acmed.manager.known.remembered import Told
+from acmed.manager.known.status import Status
+from acmed.manager.objects import objectpaths
+from acmed.manager.upkeep import renewal
 
 _FAILED = "2f0c6f2fb1d84f5c8a6e9b7f6f0d3c51"
 _EXPIRING = "a6f5d1c0c5f04b8ea7a1d0b4c2e87d36"

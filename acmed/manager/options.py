@@ -15,7 +15,7 @@ from acmed.config.identifiers import covered
 from acmed.config.model import DIRECTORIES, AccountKeyType, ChallengeType, ExternalBinding, KeyType, origin
 from acmed.manager import errors
 from acmed.manager.errors import Failure
-from acmed.manager.state import AccountRequest
+from acmed.manager.known.state import AccountRequest
 from acmed.names import Identifier, InvalidName, object_name
 
 _TYPES = {"s": "a string (s)", "as": "strings (as)", "b": "a boolean (b)", "u": "a number (u)"}

@@ -4,11 +4,11 @@
 from dataclasses import replace
 from typing import TypeVar
 
-from acmed.manager import renewal
 from acmed.manager.clock import DAY, SECOND
 from acmed.manager.errors import RATE_LIMITED, DeliveryFailed, Failure
 from acmed.manager.jobs import ORDER, RENEW
-from acmed.manager.remembered import AccountState, CertificateState
+from acmed.manager.known.remembered import AccountState, CertificateState
+from acmed.manager.upkeep import renewal
 
 _State = TypeVar("_State", CertificateState, AccountState)
 

@@ -7,36 +7,37 @@ import os
 from acmed import journal
 from acmed.bus import Bus
 from acmed.bus.server import Call, ObjectTree
-from acmed.manager import clock, jobs, objectpaths, outcome
-from acmed.manager.accounts import AccountObject
+from acmed.manager import clock, jobs, outcome
 from acmed.manager.authority import Authority
-from acmed.manager.authorize import authorize
-from acmed.manager.catalogue import Catalogue
-from acmed.manager.certificates import CertificateObject
 from acmed.manager.challenges import sweep
-from acmed.manager.contact import update_contact
 from acmed.manager.daemons import Daemons
-from acmed.manager.deactivate import deactivate
-from acmed.manager.delivery import deliver
-from acmed.manager.due import SOON, Due
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job, Kind, Queue
-from acmed.manager.leftovers import Leftovers
-from acmed.manager.limiter import Limiter
-from acmed.manager.logcontrol import LogControl
-from acmed.manager.manager import ManagerObject
+from acmed.manager.known.catalogue import Catalogue
+from acmed.manager.known.state import Store
+from acmed.manager.limits.limiter import Limiter
 from acmed.manager.notify import Notifier
-from acmed.manager.order import order
+from acmed.manager.objects import objectpaths
+from acmed.manager.objects.accounts import AccountObject
+from acmed.manager.objects.certificates import CertificateObject
+from acmed.manager.objects.logcontrol import LogControl
+from acmed.manager.objects.manager import ManagerObject
 from acmed.manager.places import Places
-from acmed.manager.register import register
 from acmed.manager.requests import Accounts, Certificates, Desk, Orders, Revocations
-from acmed.manager.restore import restore
-from acmed.manager.revocationcheck import RevocationCheck
-from acmed.manager.revoke import revoke, revoke_other
-from acmed.manager.rollover import rollover
-from acmed.manager.state import Store
 from acmed.manager.tools import Tools
-from acmed.manager.validation import drop_permit
+from acmed.manager.upkeep.due import SOON, Due
+from acmed.manager.upkeep.leftovers import Leftovers
+from acmed.manager.upkeep.revocationcheck import RevocationCheck
+from acmed.manager.ways.authorize import authorize
+from acmed.manager.ways.contact import update_contact
+from acmed.manager.ways.deactivate import deactivate
+from acmed.manager.ways.delivery import deliver
+from acmed.manager.ways.order import order
+from acmed.manager.ways.register import register
+from acmed.manager.ways.restore import restore
+from acmed.manager.ways.revoke import revoke, revoke_other
+from acmed.manager.ways.rollover import rollover
+from acmed.manager.ways.validation import drop_permit
 
 
 class Service:

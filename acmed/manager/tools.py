@@ -5,9 +5,9 @@ import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from acmed.manager.catalogue import Catalogue
 from acmed.manager.daemons import Daemons
-from acmed.manager.limiter import Limiter
+from acmed.manager.known.catalogue import Catalogue
+from acmed.manager.limits.limiter import Limiter
 from acmed.manager.places import Places
 
 

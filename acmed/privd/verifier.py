@@ -18,7 +18,7 @@ from acmed.names import Identifier, InvalidName
 from acmed.privd.anchors import Anchors
 from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
-from acmed.privd.request import Request
+from acmed.privd.requests.request import Request
 from acmed.varlink import ConnectionLost, VarlinkError
 
 MAX_CHAIN = 64 * 1024  # characters

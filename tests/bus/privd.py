@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from acmed import varlink
-from acmed.manager import installed
+from acmed.manager.known import installed
 from acmed.manager.places import Places
 from acmed.names import Identifier
 from tests.bus.peers import THUMBPRINT, Peer, der

@@ -10,7 +10,7 @@ from typing import Any
 from acmed.bus import Variant
 from acmed.manager import clock
 from acmed.manager.clock import DAY, MINUTE, SECOND
-from acmed.manager.remembered import AccountState
+from acmed.manager.known.remembered import AccountState
 from acmed.varlink import VarlinkError
 from tests.bus.rig import ACCOUNT, EVERYBODY, Rig, rig
 

@@ -11,7 +11,7 @@ import pytest
 
 from acmed.bus import DBusError, Variant
 from acmed.manager import clock
-from acmed.manager.installed import read
+from acmed.manager.known.installed import read
 from acmed.varlink import VarlinkError
 from tests.bus.peers import certificate
 from tests.bus.rig import EVERYBODY, Rig, rig

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from acmed.bus import Bus, BusLost, DBusError, MethodCall, Variant
-from acmed.manager.catalogue import Catalogue
+from acmed.manager.known.catalogue import Catalogue
 from tests.bus import rawbus
 from tests.bus.rawbus import DESTINATION, INTERFACE, MEMBER, PATH, SENDER, Raw, message, pretended_bus, text
 from tests.bus.rig import MANAGER, NAME, NOBODY, PROPERTIES, ROOT, WWW, Caller, rig

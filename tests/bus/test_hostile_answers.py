@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from acmed.bus import Variant
-from acmed.manager import objectpaths
+from acmed.manager.objects import objectpaths
 from tests.bus.listening import Listening
 from tests.bus.peers import certificate
 from tests.bus.rig import ACCOUNT, CERTIFICATE, MANAGER, OBJECT_MANAGER, ROOT, WWW, Rig, rig

@@ -12,7 +12,7 @@ import pytest
 from acmed.bus import Variant
 from acmed.manager import clock, jobs
 from acmed.manager.clock import DAY, MINUTE, SECOND
-from acmed.manager.state import DIRECTORY, UPDATE, JobRecord, Presented
+from acmed.manager.known.state import DIRECTORY, UPDATE, JobRecord, Presented
 from acmed.varlink import VarlinkError
 from tests.bus.peers import Peer
 from tests.bus.rig import EVERYBODY, JOB, ROOT, WWW, Rig, rig

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from acmed.bus import Variant
-from acmed.manager.objectpaths import certificate
+from acmed.manager.objects.objectpaths import certificate
 from acmed.varlink import VarlinkError
 from tests.bus.rig import CERTIFICATE, JOB, WWW, Rig, rig
 

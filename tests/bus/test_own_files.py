@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from acmed.manager import delivery
+from acmed.manager.ways import delivery
 from acmed.names import OWN_FILES
 from acmed.varlink import VarlinkError
 from tests.bus.peers import certificate

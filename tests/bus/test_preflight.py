@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acmed.manager import preflight
+from acmed.manager.ways import preflight
 from acmed.varlink import VarlinkError
 from tests.bus.rig import CERTIFICATE, ROOT, WWW, Rig, rig
 

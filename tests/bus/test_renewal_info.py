@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from acmed.bus import Variant
-from acmed.manager import ari, clock
+from acmed.manager import clock
 from acmed.manager.clock import DAY, MINUTE
+from acmed.manager.upkeep import ari
 from acmed.varlink import VarlinkError
 from tests.bus.peers import certificate
 from tests.bus.rig import CERTIFICATE, NOBODY, Rig, rig

@@ -14,7 +14,7 @@ import pytest
 from acmed.bus import Variant
 from acmed.manager import clock
 from acmed.manager.clock import DAY, MINUTE, SECOND
-from acmed.manager.remembered import CertificateState, Told
+from acmed.manager.known.remembered import CertificateState, Told
 from acmed.varlink import VarlinkError
 from tests.bus.peers import certificate
 from tests.bus.rig import EVERYBODY, WWW, Rig, rig

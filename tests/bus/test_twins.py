@@ -13,7 +13,7 @@ import pytest
 
 from acmed.bus import Variant
 from acmed.manager import clock, jobs
-from acmed.manager.state import DIRECTORY, JobRecord, Presented
+from acmed.manager.known.state import DIRECTORY, JobRecord, Presented
 from tests.bus.rig import EVERYBODY, rig
 
 _NAME = "www.example.com"

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import pytest
 
 from acmed.bus.xml import load
-from acmed.ctl import arguments
+from acmed.ctl.commandline import arguments
+from acmed.ctl.commandline.parser import build
 from acmed.ctl.exits import Exit
-from acmed.ctl.parser import build
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = sorted((CHECKOUT / "man").glob("*.[1-9]"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from acmed import paths
-from acmed.privd import seal
+from acmed.privd.accounts import seal
 
 UNITS = Path(__file__).parents[2] / "units"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
@@ -236,7 +236,7 @@ def test_directories() -> None:
     for name in ("acme-privd.service", "acmed.service"):
         for path in words(read(name), "ReadWritePaths"):
             assert path in made, f"{name} cannot start without {path}"
-    # Their names are those of acmed/keyd/credentials.py and acmed/privd/seal.py.
+    # Their names are those of acmed/keyd/credentials.py and acmed/privd/accounts/seal.py.
     assert words(read("acme-keyd.service"), "LoadCredentialEncrypted") == [
         f"{seal.ACCOUNT}:{paths.ACCOUNT_CREDENTIALS}",
         f"{seal.NEXT}:{paths.NEXT_ACCOUNT_CREDENTIALS}",

@@ -5,8 +5,8 @@ import pytest
 
 from acmed import paths
 from acmed.config.limits import LONGEST
-from acmed.privd import challenge
-from acmed.privd.challenge import ALPN01, HTTP01, HTTP01_PROXIED, Way
+from acmed.privd.challenges import leases
+from acmed.privd.challenges.leases import ALPN01, HTTP01, HTTP01_PROXIED, Way
 from tests.units.test_core_units import last, read, words
 
 # By their responders.
@@ -18,7 +18,7 @@ PINS = ("Requires", "Requisite", "BindsTo", "Wants", "Upholds")
 
 
 def test_all_ways_are_known() -> None:
-    assert set(RESPONDERS) == set(challenge.WAYS)
+    assert set(RESPONDERS) == set(leases.WAYS)
 
 
 @pytest.mark.parametrize("way", RESPONDERS, ids=lambda way: way.socket)
@@ -82,7 +82,7 @@ def test_firewall(name: str) -> None:
     assert stop == start.replace(" open ", " close ")
     assert recover == start.replace(" open ", " recover ")
     assert (last(unit, "Type"), last(unit, "RemainAfterExit")) == ("oneshot", "yes")
-    assert int(last(unit, "TimeoutStartSec")) < challenge._START_TIMEOUT
+    assert int(last(unit, "TimeoutStartSec")) < leases._START_TIMEOUT
     assert int(last(unit, "StartLimitIntervalSec")) == 0
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Accounts at CAs."""
 
-from acmed.clientd import account as accounts
+from acmed.clientd.accounts import accounts
+from acmed.clientd.accounts.keychange import change_key
 from acmed.clientd.handlers.answering import Answering, Reply, answering
-from acmed.clientd.keychange import change_key
 from acmed.varlink import Call
 
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from acmed import journal, varlink
-from acmed.clientd.authority import Authorities, Authority
+from acmed.clientd.accounts.outstanding import Outstanding
+from acmed.clientd.ca.authority import Authorities, Authority
+from acmed.clientd.ca.session import Session
 from acmed.clientd.errors import NoSuchAccount
-from acmed.clientd.outstanding import Outstanding
-from acmed.clientd.session import Session
+from acmed.clientd.orders.store import Store
 from acmed.clientd.signer import Signer
 from acmed.clientd.standing import Inquiry
-from acmed.clientd.store import Store
 from acmed.config.model import Account, Configuration
 from acmed.varlink import VarlinkError, invalid_parameter
 

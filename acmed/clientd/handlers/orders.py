@@ -6,17 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from acmed import journal
-from acmed.clientd.authorizations import Challenge
-from acmed.clientd.creation import Wanted
+from acmed.clientd.ca.session import Session
 from acmed.clientd.errors import AcmeError, Unreachable
-from acmed.clientd.finalize import finalize
 from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded
-from acmed.clientd.order import Begun, Made, begin
-from acmed.clientd.recovery import settle
-from acmed.clientd.session import Session
-from acmed.clientd.shown import UNREAD
-from acmed.clientd.store import KeptOrder
-from acmed.clientd.unfinished import Unfinished
+from acmed.clientd.orders.authorizations import Challenge
+from acmed.clientd.orders.creation import Wanted
+from acmed.clientd.orders.finalize import finalize
+from acmed.clientd.orders.order import Begun, Made, begin
+from acmed.clientd.orders.recovery import settle
+from acmed.clientd.orders.shown import UNREAD
+from acmed.clientd.orders.store import KeptOrder
+from acmed.clientd.orders.unfinished import Unfinished
 from acmed.names import Identifier, InvalidName, object_name
 from acmed.varlink import Call, invalid_parameter, more
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from acmed import journal, pem
+from acmed.clientd.ca.transport import Route, Transport
 from acmed.clientd.errors import Unreachable
 from acmed.clientd.limits import Limits
 from acmed.clientd.standing import crl, ocsp, sources
 from acmed.clientd.standing.result import NoAnswer, Standing, Word, reading
-from acmed.clientd.transport import Route, Transport
 from acmed.config.model import Account
 from acmed.verify import links
 

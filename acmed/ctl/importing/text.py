@@ -6,7 +6,7 @@ from typing import Any
 
 from acmed.config.model import Problem
 from acmed.ctl import table
-from acmed.ctl.configcheck import as_json
+from acmed.ctl.commands.configcheck import as_json
 from acmed.ctl.importing.plan import Plan
 from acmed.ctl.importing.report import Entry, Fate
 from acmed.ctl.output import safe

@@ -10,7 +10,7 @@ from acmed.manager.challenges import files
 from acmed.manager.challenges.offer import Challenge
 from acmed.manager.challenges.record import opened, remember
 from acmed.manager.jobs import Job
-from acmed.manager.state import DIRECTORY, Presented
+from acmed.manager.known.state import DIRECTORY, Presented
 from acmed.manager.tools import Tools
 from acmed.names import Identifier
 

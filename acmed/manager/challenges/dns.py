@@ -18,7 +18,7 @@ from acmed.manager.challenges.offer import Challenge
 from acmed.manager.challenges.record import Asker, remember
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
-from acmed.manager.state import PUBLISH, UPDATE, Presented
+from acmed.manager.known.state import PUBLISH, UPDATE, Presented
 from acmed.manager.tools import Tools
 
 # Seconds. acme-dnsd has deadlines of its own, for each server.

@@ -9,7 +9,7 @@ from acmed.manager.challenges.calls import to_the_end
 from acmed.manager.challenges.offer import Challenge
 from acmed.manager.challenges.record import Asker, opened, remember
 from acmed.manager.jobs import Job
-from acmed.manager.state import DIRECTORY, WEBROOT, Presented
+from acmed.manager.known.state import DIRECTORY, WEBROOT, Presented
 from acmed.manager.tools import Tools
 
 

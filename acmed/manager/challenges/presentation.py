@@ -15,7 +15,7 @@ from acmed.manager.challenges.offer import Challenge
 from acmed.manager.challenges.record import Asker
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
-from acmed.manager.state import DIRECTORY, PUBLISH, UPDATE, WEBROOT, Presented
+from acmed.manager.known.state import DIRECTORY, PUBLISH, UPDATE, WEBROOT, Presented
 from acmed.manager.tools import Tools
 
 _OPENED = (ChallengeType.HTTP_01, ChallengeType.TLS_ALPN_01)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from acmed.config.model import ChallengeType
 from acmed.manager.jobs import Job
-from acmed.manager.state import Presented
+from acmed.manager.known.state import Presented
 from acmed.manager.tools import Tools
 
 

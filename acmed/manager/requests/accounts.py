@@ -8,9 +8,9 @@ from acmed.bus.server import Call
 from acmed.config import Account
 from acmed.config.model import AccountKeyType
 from acmed.manager import authority, jobs, options
-from acmed.manager.authorize import subject
 from acmed.manager.jobs import Job, Kind
 from acmed.manager.requests.desk import Desk, listed
+from acmed.manager.ways.authorize import subject
 
 _ADD = {
     "directory": "s",

@@ -5,15 +5,17 @@ from collections.abc import Mapping
 
 from acmed.bus import Variant
 from acmed.bus.server import Call
-from acmed.manager import authority, check, clock, errors, jobs, options, providedkeys, records
-from acmed.manager.due import Due
+from acmed.manager import authority, clock, errors, jobs, options
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
-from acmed.manager.preflight import Finding
-from acmed.manager.records import Record
+from acmed.manager.known import providedkeys
+from acmed.manager.requests import check, records
 from acmed.manager.requests.desk import Desk, listed
-from acmed.manager.revocationcheck import RevocationCheck
-from acmed.manager.validation import drop_order
+from acmed.manager.requests.records import Record
+from acmed.manager.upkeep.due import Due
+from acmed.manager.upkeep.revocationcheck import RevocationCheck
+from acmed.manager.ways.preflight import Finding
+from acmed.manager.ways.validation import drop_order
 
 
 class Certificates:

@@ -8,13 +8,14 @@ from typing import Any
 
 from acmed.bus.server import Call
 from acmed.config import Account
-from acmed.manager import authority, clock, errors, jobs, providedkeys
+from acmed.manager import authority, clock, errors, jobs
 from acmed.manager.authority import Authority
-from acmed.manager.catalogue import Catalogue
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job, Kind, Queue
+from acmed.manager.known import providedkeys
+from acmed.manager.known.catalogue import Catalogue
+from acmed.manager.known.state import JobRecord
 from acmed.manager.requests import foreign
-from acmed.manager.state import JobRecord
 from acmed.manager.tools import Tools
 
 _ACTIONS = {

@@ -8,9 +8,10 @@ from typing import Any
 
 from acmed.bus import Variant
 from acmed.bus.server import Call
-from acmed.manager import authority, errors, installed, jobs, options
+from acmed.manager import authority, errors, jobs, options
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job, Kind
+from acmed.manager.known import installed
 from acmed.manager.requests import foreign
 from acmed.manager.requests.desk import Desk, listed
 from acmed.reasons import KEY_COMPROMISE, REASONS

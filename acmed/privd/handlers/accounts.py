@@ -6,7 +6,8 @@ import asyncio
 from acmed.bus import BusLost, DBusError
 from acmed.config.identifiers import MAX_NAMES
 from acmed.names import Identifier, InvalidName
-from acmed.privd import account_import, accounts, bindings, lookup, pid1, retirement, rollover
+from acmed.privd import lookup, pid1
+from acmed.privd.accounts import accountimport, accounts, bindings, retirement, rollover
 from acmed.privd.handlers.turns import Answer, Turns
 from acmed.privd.refusal import refusal
 from acmed.varlink import Call, invalid_parameter
@@ -53,8 +54,8 @@ class Accounts(Turns):
             known = self._places.configuration().accounts.get(account)
             if known:
                 accounts.check_key_is_ours(known)
-            pem = await asyncio.to_thread(account_import.checked, key)
-            await asyncio.to_thread(account_import.seal_key, self._places, account, pem)
+            pem = await asyncio.to_thread(accountimport.checked, key)
+            await asyncio.to_thread(accountimport.seal_key, self._places, account, pem)
             return {}
 
     async def set_account_uri(self, _: Call, job: int, account: str, uri: str) -> Answer:

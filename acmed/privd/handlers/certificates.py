@@ -7,24 +7,13 @@ from dataclasses import replace as replaced
 from typing import Any
 
 from acmed.config import Account
-from acmed.privd import (
-    anchors,
-    configure,
-    deliver,
-    elsewhere,
-    install,
-    lookup,
-    ownership,
-    prepare,
-    provided,
-    request,
-    restore,
-    sets,
-    verifier,
-)
+from acmed.privd import anchors, lookup, verifier
+from acmed.privd.delivery import deliver
 from acmed.privd.handlers.turns import Answer, Turns
+from acmed.privd.installed import install, ownership, restore, sets
 from acmed.privd.refusal import refusal
-from acmed.privd.settings import Settings
+from acmed.privd.requests import configure, elsewhere, prepare, provided, request
+from acmed.privd.requests.settings import Settings
 from acmed.varlink import Call
 
 

@@ -9,7 +9,8 @@ from acmed import journal
 from acmed.bus import BusLost, DBusError
 from acmed.config import Configuration
 from acmed.config.model import ChallengeType
-from acmed.privd import challenge, lookup, pid1, records, tokens, verifier
+from acmed.privd import lookup, pid1, verifier
+from acmed.privd.challenges import leases, records, tokens
 from acmed.privd.handlers.turns import Answer, Turns
 from acmed.privd.refusal import refusal
 from acmed.varlink import Call, VarlinkError
@@ -21,19 +22,19 @@ class Challenges(Turns):
     async def open_challenge(self, _: Call, job: int, certificate: str, type: str) -> Answer:
         async with _challenge(job, certificate):
             configuration = self._places.configuration()
-            way = challenge.way(configuration, type)
+            way = leases.way(configuration, type)
             if way is None:
                 _check_webroots(configuration, certificate)
-                return {"method": challenge.WEBROOT}
+                return {"method": leases.WEBROOT}
             async with self._port(job, type), pid1.connected() as manager:
-                await challenge.open_challenge(configuration, manager, way, job)
+                await leases.open_challenge(configuration, manager, way, job)
             await verifier.warm(self._places)
-            return {"method": challenge.DIRECTORY}
+            return {"method": leases.DIRECTORY}
 
     async def probe_challenge(self, _: Call, job: int, certificate: str, type: str) -> Answer:
         async with _challenge(job, certificate):
             configuration = self._places.configuration()
-            way = challenge.way(configuration, type)
+            way = leases.way(configuration, type)
             if way is None:
                 try:
                     _check_webroots(configuration, certificate)
@@ -41,7 +42,7 @@ class Challenges(Turns):
                     return {"problem": error.parameters["message"]}
                 return {"problem": ""}
             async with pid1.connected() as manager:
-                return {"problem": await challenge.probe(manager, way)}
+                return {"problem": await leases.probe(manager, way)}
 
     async def close_challenge(self, _: Call, job: int, certificate: str) -> Answer:
         async with _challenge(job, certificate), AsyncExitStack() as stack:
@@ -49,7 +50,7 @@ class Challenges(Turns):
             for kind in (ChallengeType.HTTP_01, ChallengeType.TLS_ALPN_01):
                 await stack.enter_async_context(self._port(job, kind))
             manager = await stack.enter_async_context(pid1.connected())
-            await challenge.close_challenge(manager, job)
+            await leases.close_challenge(manager, job)
             return {}
 
     def _port(self, job: int, type: str) -> asyncio.Lock:
@@ -92,7 +93,7 @@ class Challenges(Turns):
 
 def _check_webroots(configuration: Configuration, certificate: str) -> None:
     """Looks at those that a certificate's names have. Raises ChallengeUnavailable."""
-    for name in challenge.names_by_http(configuration, certificate):
+    for name in leases.names_by_http(configuration, certificate):
         tokens.webroot(configuration, name)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from acmed import journal
 from acmed.bus import BusLost, DBusError
-from acmed.privd import lookup, notify, pid1
+from acmed.privd import lookup, pid1
+from acmed.privd.delivery import notify
+from acmed.privd.delivery.notify import Notice
 from acmed.privd.handlers.turns import Answer, Turns
-from acmed.privd.notify import Notice
 from acmed.privd.refusal import refusal
 from acmed.varlink import Call, VarlinkError, invalid_parameter
 

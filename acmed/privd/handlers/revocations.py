@@ -7,8 +7,9 @@ import binascii
 import hashlib
 
 from acmed import journal
-from acmed.privd import archive, compromise, lookup, revocation, sets
+from acmed.privd import lookup
 from acmed.privd.handlers.turns import Answer, Turns
+from acmed.privd.installed import archive, compromise, revocation, sets
 from acmed.reasons import KEY_COMPROMISE
 from acmed.varlink import Call, invalid_parameter
 

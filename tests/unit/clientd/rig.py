@@ -15,15 +15,15 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from acmed import varlink
-from acmed.clientd.authority import Authorities
+from acmed.clientd.accounts.outstanding import Outstanding
+from acmed.clientd.ca.authority import Authorities
+from acmed.clientd.ca.transport import Transport
 from acmed.clientd.limits import Limits
 from acmed.clientd.notes import Notes
-from acmed.clientd.outstanding import Outstanding
+from acmed.clientd.orders.store import Store
 from acmed.clientd.service import Handlers
 from acmed.clientd.signer import Signer
 from acmed.clientd.standing import Inquiry
-from acmed.clientd.store import Store
-from acmed.clientd.transport import Transport
 from acmed.config.model import Account, Configuration, Deadlines
 from tests.unit.clientd import jws
 from tests.unit.clientd.ca import FaultyCa

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from acmed.clientd.authority import Authorities
-from acmed.clientd.directory import directory
+from acmed.clientd.ca.authority import Authorities
+from acmed.clientd.ca.directory import directory
+from acmed.clientd.ca.transport import Answer, Transport
 from acmed.clientd.errors import Unreachable
 from acmed.clientd.limits import Limits
 from acmed.clientd.notes import Notes
-from acmed.clientd.transport import Answer, Transport
 from acmed.config.model import Account
 from acmed.varlink import VarlinkError
 from tests.unit.clientd import faults

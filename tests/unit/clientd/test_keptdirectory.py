@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from acmed.clientd import keptdirectory
+from acmed.clientd.ca import keptdirectory
+from acmed.clientd.ca.transport import Answer
 from acmed.clientd.notes import Notes
-from acmed.clientd.transport import Answer
 from acmed.varlink import VarlinkError
 from tests.unit.clientd import faults
 from tests.unit.clientd.ca import Fault

@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from acmed.clientd.links import links
-from acmed.clientd.transport import Answer
+from acmed.clientd.ca.links import links
+from acmed.clientd.ca.transport import Answer
 
 
 def alternates(header: str | None) -> list[str]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import pytest
 
-from acmed.clientd.nonces import Nonces
+from acmed.clientd.ca.nonces import Nonces
 
 
 def test_the_newest_goes_first_and_once() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from acme import challenges, messages
 
-from acmed.clientd import objects
+from acmed.clientd.ca import objects
+from acmed.clientd.ca.transport import Answer
 from acmed.clientd.errors import AcmeError, Unreachable
-from acmed.clientd.transport import Answer
 
 URL = "https://ca.example/x"
 ORDER = {

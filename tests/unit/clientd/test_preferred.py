@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from acmed.clientd.chains import Preference
+from acmed.clientd.orders.chains import Preference
 from tests.unit.clientd import faults
 from tests.unit.clientd.ca_parts import Refusal
 from tests.unit.clientd.conftest import Play

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from acmed.clientd import recovery
+from acmed.clientd.orders import recovery
 from acmed.varlink import VarlinkError
 from tests.unit.clientd import faults
 from tests.unit.clientd.ca import Fault

@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from acmed.clientd.retryafter import seconds
+from acmed.clientd.ca.retryafter import seconds
 
 DATE = "Sat, 21 Nov 2026 08:00:00 GMT"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import pytest
 
-from acmed.clientd.rfc3339 import microseconds
+from acmed.clientd.ca.rfc3339 import microseconds
 
 MOMENT = 1795248000_000000  # 2026-11-21 08:00 UTC, date(1)
 

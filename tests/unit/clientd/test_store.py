@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from acmed.clientd.store import KeptAuthorization, KeptOrder, Store
+from acmed.clientd.orders.store import KeptAuthorization, KeptOrder, Store
 from acmed.names import Identifier
 
 ORDER = KeptOrder(

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from acmed.clientd.authority import Authorities
+from acmed.clientd.ca.authority import Authorities
+from acmed.clientd.ca.transport import Answer, Route, Transport
 from acmed.clientd.errors import Unreachable
 from acmed.clientd.limits import Limits
 from acmed.clientd.notes import Notes
-from acmed.clientd.transport import Answer, Route, Transport
 from acmed.config.model import Account, Deadlines
 from tests.unit.clientd.https import Asked, HangUp, HttpsServer, Reply, make_certificate
 

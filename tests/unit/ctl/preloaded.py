@@ -53,7 +53,7 @@ def preloaded(checkout: Path) -> Preloaded:
 
 
 def main() -> None:
-    from acmed.ctl import commands  # noqa: F401, PLC0415
+    from acmed.ctl.commands import connected  # noqa: F401, PLC0415
     from acmed.ctl.main import main as acmectl  # noqa: PLC0415
 
     gc.freeze()  # what all runs share is not written to

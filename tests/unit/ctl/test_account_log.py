@@ -10,8 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from acmed.ctl import arguments, auditlog
-from acmed.ctl.accountlog import show
+from acmed.ctl.audit import log
+from acmed.ctl.commandline import arguments
+from acmed.ctl.commands.accountlog import show
 from acmed.ctl.output import Output
 from acmed.keyd.audit import MESSAGE_FAR_REFUSED, MESSAGE_REFUSED, MESSAGE_SIGNED, MESSAGE_UNAVAILABLE
 
@@ -41,7 +42,7 @@ FORGED: dict[str, Any] = {
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
-    entries = [auditlog._entry(SIGNED, PEER), auditlog._entry(FORGED, {})]
+    entries = [log._entry(SIGNED, PEER), log._entry(FORGED, {})]
     show(Output(json=True), entries)
     signed, forged = json.loads(capsys.readouterr().out)
     assert signed == {
@@ -66,29 +67,29 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_who_asked_where_only_acme_keyd_saw_it() -> None:
-    assert (auditlog._entry(SIGNED, {}).peer_uid, auditlog._entry(SIGNED, {}).peer) == ("", "uid ?")
-    assert auditlog._entry(SIGNED | {"ACME_PEER_UID": "0"}, {}).peer_uid == "0"
+    assert (log._entry(SIGNED, {}).peer_uid, log._entry(SIGNED, {}).peer) == ("", "uid ?")
+    assert log._entry(SIGNED | {"ACME_PEER_UID": "0"}, {}).peer_uid == "0"
 
 
 def test_a_key_that_could_not_be_used(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither signed nor refused; the reason is what is of interest."""
     fields = SIGNED | {"MESSAGE_ID": UUID(MESSAGE_UNAVAILABLE), "ACME_REASON": "the token is gone"}
-    show(Output(json=True), [auditlog._entry(fields, PEER)])
+    show(Output(json=True), [log._entry(fields, PEER)])
     (entry,) = json.loads(capsys.readouterr().out)
     assert (entry["signed"], entry["result"]) == (False, "unavailable")
     assert (entry["rule"], entry["reason"]) == ("permit:order:www", "the token is gone")
-    show(Output(), [auditlog._entry(fields, PEER)])
+    show(Output(), [log._entry(fields, PEER)])
     line = capsys.readouterr().out.splitlines()[1]
     assert " unavailable " in line and line.endswith("the token is gone")
 
 
 @pytest.mark.parametrize("message_id", [MESSAGE_REFUSED, MESSAGE_FAR_REFUSED])
 def test_refusals(message_id: str) -> None:
-    assert auditlog._entry(FORGED | {"MESSAGE_ID": UUID(message_id)}, {}).json()["result"] == "refused"
+    assert log._entry(FORGED | {"MESSAGE_ID": UUID(message_id)}, {}).json()["result"] == "refused"
 
 
 def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    show(Output(), [auditlog._entry(SIGNED, PEER), auditlog._entry(FORGED, {})])
+    show(Output(), [log._entry(SIGNED, PEER), log._entry(FORGED, {})])
     heading, signed, forged = capsys.readouterr().out.splitlines()
     assert heading.split() == ["TIME", "ACCOUNT", "RESULT", "OPERATION", "FOR", "BY", "SUBJECT", "WHY"]
     words = ["main", "signed", "newOrder", "acme-clientd.service", "acme-keyd.service"]

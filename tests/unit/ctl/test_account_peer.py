@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from acmed.ctl.auditpeer import Peers
+from acmed.ctl.audit.peer import Peers
 
 CLIENTD, OTHER = "acme-clientd.service", "other.service"
 STARTING, SUCCEEDED = "7d4958e842da4a758f6c1cdc7b36dcc5", "7ad2d189f7e94e70a38c781354912448"

@@ -15,7 +15,7 @@ import pytest
 
 from acmed.bus import DBusError
 from acmed.bus.server import Call
-from acmed.ctl.dns import quoted
+from acmed.ctl.commands.dns import quoted
 from acmed.ctl.exits import Exit
 from tests.unit.ctl.scripted import ROOT, Ctl, Service, World, certificate_path, play
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from acmed.config import Problem
-from acmed.ctl import configcheck
+from acmed.ctl.commands import configcheck
 from acmed.ctl.exits import Exit
 from acmed.ctl.output import Output
 

@@ -10,9 +10,9 @@ from dbus_next import Message, MessageType
 
 from acmed.bus import Bus
 from acmed.ctl.client import Acmed, Started
-from acmed.ctl.display import Silent
 from acmed.ctl.exits import CommandError, Exit
-from acmed.ctl.follow import Follower
+from acmed.ctl.following.display import Silent
+from acmed.ctl.following.follow import Follower
 from tests.unit.ctl.scripted import ROOT, Ctl, Service, World, play
 from tests.unit.ctl.started import WWW, order_starts
 

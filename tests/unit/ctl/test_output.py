@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from acmed.ctl import progress, table, times
+from acmed.ctl import table, times
+from acmed.ctl.following import progress
 from acmed.ctl.output import Output, safe
 from tests.unit.ctl.samples import DAY, JOB, NOW, USEC
 

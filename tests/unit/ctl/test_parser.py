@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from acmed.config.model import DIRECTORIES, AccountKeyType, ChallengeType, KeyType
-from acmed.ctl import arguments
-from acmed.ctl.parser import parse
+from acmed.ctl.commandline import arguments
+from acmed.ctl.commandline.parser import parse
 from acmed.names import Identifier
 
 GENERAL = {"json": False, "no_ask_password": False, "verbose": False, "quiet": False, "color": "auto"}

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from acmed.ctl import report, show
+from acmed.ctl import report
 from acmed.ctl.advice import advice
+from acmed.ctl.commands import show
 from acmed.ctl.exits import Exit, for_error, together
-from acmed.ctl.follow import Outcome
+from acmed.ctl.following.follow import Outcome
 from acmed.ctl.records import Account, Certificate, Error
 from tests.unit.ctl.samples import FAILING, NOW, OWED, VALID
 

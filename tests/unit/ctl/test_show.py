@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from acmed.ctl import records, report, show
+from acmed.ctl import records, report
 from acmed.ctl.advice import advice
 from acmed.ctl.client import Manager, Objects
+from acmed.ctl.commands import show
 from acmed.ctl.exits import Exit
-from acmed.ctl.follow import Outcome
+from acmed.ctl.following.follow import Outcome
 from acmed.ctl.records import Certificate, Error, Job
 from tests.unit.ctl.samples import FAILING, JOB, NOW, OWED, VALID
 

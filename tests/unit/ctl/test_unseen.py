@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from acmed.ctl.follow import guess_account, guess_certificate, left_running
-from acmed.ctl.journaltail import line, trusted, unreadable
+from acmed.ctl.following.follow import guess_account, guess_certificate, left_running
+from acmed.ctl.following.journaltail import line, trusted, unreadable
 from acmed.ctl.records import Account, Certificate, Error, Job
 from tests.unit.ctl.samples import JOB, VALID
 

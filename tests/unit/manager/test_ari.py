@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmed.config import Certificate
-from acmed.manager import ari
 from acmed.manager.clock import DAY, MINUTE
-from acmed.manager.installed import Installed
-from acmed.manager.remembered import CertificateState, Issuance, Window
-from acmed.manager.status import Status
+from acmed.manager.known.installed import Installed
+from acmed.manager.known.remembered import CertificateState, Issuance, Window
+from acmed.manager.known.status import Status
+from acmed.manager.upkeep import ari
 from acmed.names import Identifier
 
 _NOW = 1_700_000_000 * 1_000_000

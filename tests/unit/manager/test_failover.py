@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from acmed.manager import clock, errors, failover
-from acmed.manager.catalogue import Catalogue
+from acmed.manager import clock, errors
 from acmed.manager.errors import Failure
+from acmed.manager.known.catalogue import Catalogue
+from acmed.manager.known.state import Store
 from acmed.manager.places import Places
-from acmed.manager.state import Store
+from acmed.manager.ways import failover
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from acmed.manager import clock, installed
+from acmed.manager import clock
 from acmed.manager.clock import DAY, MINUTE
+from acmed.manager.known import installed
 from tests.bus.peers import certificate
 
 

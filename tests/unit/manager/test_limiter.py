@@ -9,10 +9,10 @@ import pytest
 from acmed.config import Account
 from acmed.config.model import DIRECTORIES, DIRECTORY_LIMITS, Limits, Rate
 from acmed.manager import errors
-from acmed.manager.counting import Counts
 from acmed.manager.errors import Failure
-from acmed.manager.limiter import Limiter, Reservation
-from acmed.manager.subjects import registered
+from acmed.manager.limits.counting import Counts
+from acmed.manager.limits.limiter import Limiter, Reservation
+from acmed.manager.limits.subjects import registered
 from acmed.names import Identifier
 
 _HOUR = 3600

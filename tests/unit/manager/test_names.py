@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 import pytest
 
 from acmed.bus.xml import load
-from acmed.manager import authority, objectpaths
+from acmed.manager import authority
 from acmed.manager.errors import _TRANSLATIONS, INTERFACES
+from acmed.manager.objects import objectpaths
 from acmed.varlink import load as load_varlink
 
 _CHECKOUT = Path(__file__).resolve().parents[3]

@@ -3,13 +3,14 @@
 
 import pytest
 
-from acmed.manager import errors, failover
+from acmed.manager import errors
 from acmed.manager.clock import DAY, MINUTE, SECOND
 from acmed.manager.errors import Failure
-from acmed.manager.installed import Installed
 from acmed.manager.jobs import ORDER
+from acmed.manager.known.installed import Installed
+from acmed.manager.known.remembered import CertificateState, Told
 from acmed.manager.outcome import after, issued, revoked
-from acmed.manager.remembered import CertificateState, Told
+from acmed.manager.ways import failover
 
 NOW = 1_800_000_000 * SECOND
 

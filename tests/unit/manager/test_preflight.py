@@ -6,7 +6,7 @@ import pytest
 from acmed.config import Account
 from acmed.config.model import ChallengeType
 from acmed.manager.challenges import Challenge
-from acmed.manager.preflight import Finding, _clock, relevant
+from acmed.manager.ways.preflight import Finding, _clock, relevant
 from acmed.names import Identifier
 
 _A, _B, _C = (Identifier("dns", f"{letter}.example.com") for letter in "abc")

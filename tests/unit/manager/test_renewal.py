@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 
 from acmed.manager.clock import DAY, MINUTE, SECOND
-from acmed.manager.installed import Installed
-from acmed.manager.remembered import Window
-from acmed.manager.renewal import endangered_at, planned, renew_at, retry_at
+from acmed.manager.known.installed import Installed
+from acmed.manager.known.remembered import Window
+from acmed.manager.upkeep.renewal import endangered_at, planned, renew_at, retry_at
 
 _BEGIN = 1_700_000_000 * SECOND
 _HALF = "8" + 63 * "0"  # a fingerprint in the middle of all

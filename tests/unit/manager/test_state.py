@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from acmed.manager.installed import Installed
-from acmed.manager.remembered import AccountState, CertificateState, Issuance, Told, Window
-from acmed.manager.state import UPDATE, AccountRequest, JobRecord, Owed, Presented, Store
+from acmed.manager.known.installed import Installed
+from acmed.manager.known.remembered import AccountState, CertificateState, Issuance, Told, Window
+from acmed.manager.known.state import UPDATE, AccountRequest, JobRecord, Owed, Presented, Store
 
 _INSTALLED = Installed("1-2-3", "f1", "01", "CN=CA", ("a.example.com", "b.example.com"), 1, 2)
 _STATE = CertificateState(2, "name", "message", 5, 6, "f0", {"nginx": "f1"}, {"postfix": "no"}, _INSTALLED)

@@ -8,9 +8,9 @@ from acmed.config import Certificate
 from acmed.manager import outcome
 from acmed.manager.clock import DAY, MINUTE
 from acmed.manager.errors import DeliveryFailed, Failure
-from acmed.manager.installed import Installed
-from acmed.manager.remembered import LOST, AccountState, CertificateState, Issuance, Told, Window
-from acmed.manager.status import Status, Work
+from acmed.manager.known.installed import Installed
+from acmed.manager.known.remembered import LOST, AccountState, CertificateState, Issuance, Told, Window
+from acmed.manager.known.status import Status, Work
 from acmed.names import Identifier
 
 _NOW = 1_700_000_000 * 1_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acmed.privd import creds
+from acmed.privd.accounts import creds
 from acmed.privd.transient import Failure, Tool
 
 

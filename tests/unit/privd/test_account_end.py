@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from acmed import base64url
-from acmed.privd import files, rollover, seal
+from acmed.privd import files
+from acmed.privd.accounts import rollover, seal
 from acmed.varlink import Call
 from tests.unit.privd.accountrig import URI, AccountRig
 from tests.unit.privd.rig import DIRECTORY, NAME

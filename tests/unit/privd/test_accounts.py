@@ -13,7 +13,7 @@ import pytest
 
 from acmed import base64url
 from acmed.config.model import AccountKeyType
-from acmed.privd import account_file
+from acmed.privd.accounts import accountfile
 from acmed.varlink import Call, VarlinkError
 from tests.unit.privd.accountrig import CONTACT, URI, AccountRig
 from tests.unit.privd.rig import DIRECTORY, NAME
@@ -146,7 +146,7 @@ def test_every_value_of_a_table_is_the_same_when_it_was_read_again(rig: AccountR
         "nothing": {},
     }
     path = rig.places.account_file("main")
-    text = "\n".join(account_file._tables(path, 'account."main"', values))
+    text = "\n".join(accountfile._tables(path, 'account."main"', values))
     assert tomllib.loads(text) == {"account": {"main": values}}
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from acmed.names import OWN_FILES
 from acmed.privd import files
-from acmed.privd.settings import KEYS
+from acmed.privd.requests.settings import KEYS
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, Rig
 from tests.unit.privd.test_configure import refused

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from acmed import varlink
-from acmed.privd import accounts, toml
+from acmed.privd import toml
+from acmed.privd.accounts import accounts
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import CA, DIRECTORY, NAME, ROOT, Rig
 from tests.unit.verify.issuing import chain

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from acmed.privd import copies
+from acmed.privd.delivery import copies
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig
 

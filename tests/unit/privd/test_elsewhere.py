@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from acmed.names import Identifier
-from acmed.privd import sets
+from acmed.privd.installed import sets
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import ROOT, Rig, issue
 from tests.unit.rsakeys import rsa_key

@@ -15,7 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from acmed import pem
-from acmed.privd import files, keys, sets
+from acmed.privd import files, keys
+from acmed.privd.installed import sets
 from acmed.privd.service import Priv
 from acmed.varlink import VarlinkError
 from acmed.verify.service import Verify

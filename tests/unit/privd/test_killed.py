@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from acmed.privd import archive, files, install, request, restore, sets, verifier
+from acmed.privd import files, verifier
+from acmed.privd.installed import archive, install, restore, sets
+from acmed.privd.requests import request
 from tests.unit.privd.rig import NAME, Rig, issue
 
 # Audit events (docs.python.org/3/library/audit_events.html) of what changes a file or a directory.

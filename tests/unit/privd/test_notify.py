@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from acmed.privd import notify
-from acmed.privd.notify import Notice
+from acmed.privd.delivery import notify
+from acmed.privd.delivery.notify import Notice
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig
 

@@ -11,7 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from acmed.privd import keys, provided, sets
+from acmed.privd import keys
+from acmed.privd.installed import sets
+from acmed.privd.requests import provided
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig, issue
 from tests.unit.privd.test_request import csr, public

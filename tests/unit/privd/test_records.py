@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from acmed.config.model import Http01, Zone, ZoneMethod
-from acmed.privd import hooks, records
+from acmed.privd.challenges import records
+from acmed.privd.delivery import hooks
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig
 

@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from acmed.privd import keys, sets
+from acmed.privd import keys
+from acmed.privd.installed import sets
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig, issue
 

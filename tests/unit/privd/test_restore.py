@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from acmed.privd import keys, sets
+from acmed.privd import keys
+from acmed.privd.installed import sets
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig, issue
 from tests.unit.privd.test_elsewhere import KEY, WWW, configure

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmed import pem
-from acmed.privd import sets
+from acmed.privd.installed import sets
 from acmed.reasons import REASONS
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import CA, NAME, ROOT, Rig, issue
@@ -223,7 +223,7 @@ def test_also_after_a_crash_within_the_archiving(rig: Rig, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("acmed.privd.archive._move", fails)
+        patch.setattr("acmed.privd.installed.archive._move", fails)
         assert refused(rig, "archive", NAME, installed["fingerprint"]).name == "org.acmed.Priv.InstallFailed"
     assert public(rig.request(job=2)) != public(first)
 

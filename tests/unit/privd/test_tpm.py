@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from acmed.privd import creds
+from acmed.privd.accounts import creds
 from tests.unit.privd import starter
 
 SECRET = b"a secret"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from acmed.privd import outside, tokens
+from acmed.privd.challenges import outside, tokens
 from acmed.varlink import VarlinkError
 from tests.unit.privd import oneshot
 from tests.unit.privd.rig import NAME, ROOT, Rig

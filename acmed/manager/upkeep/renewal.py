@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""When to renew, and when to try again. All times: microseconds since the epoch."""
+
+from acmed.manager.clock import DAY, MINUTE, SECOND
+from acmed.manager.known.installed import Installed
+from acmed.manager.known.remembered import Window
+
+_SHORT = 10 * DAY
+_DELAYS = (1 * MINUTE, 10 * MINUTE, 100 * MINUTE)
+
+
+def planned(installed: Installed, before: float | None) -> int:
+    """When it is to be renewed where the CA says nothing: before (days, or as a float the share of the lifetime) its
+    end. Else, and where that is longer than it lives, when a third of the lifetime is left, or a half where it is
+    shorter than 10 days, as Let's Encrypt asks for.
+    """
+    lifetime = installed.not_after - installed.not_before
+    left = lifetime // (2 if lifetime < _SHORT else 3)
+    if before is not None:
+        wanted = int(lifetime * before) if isinstance(before, float) else before * DAY
+        left = wanted if wanted < lifetime else left
+    return installed.not_after - left
+
+
+def endangered_at(installed: Installed, before: float | None) -> int:
+    """When half of the time is gone that there was for its renewal: from then on somebody should look at it."""
+    begin = planned(installed, before)
+    return begin + (installed.not_after - begin) // 2
+
+
+def renew_at(installed: Installed, before: float | None, window: Window | None) -> int:
+    """When to renew: in the CA's window where it gave one (RFC 9773), at what is planned where that is configured and
+    earlier, and never so late that the certificate would be in danger. A window in the past means at once.
+    """
+    moment = planned(installed, before)
+    if window is None or not window.start:
+        return moment
+    # Anywhere in it, so that no CA meets all hosts at once; the same moment whenever it is asked.
+    share = int(window.fingerprint[:12], 16)
+    chosen = window.start + ((window.end - window.start) * share >> 48)
+    return min(chosen, endangered_at(installed, before) if before is None else moment)
+
+
+def retry_at(failures: int, failed: int, retry_after: int | None) -> int:
+    """The earliest time for the next attempt by the timer: 1, 10, 100 minutes after the failure, then a day; later
+    where the CA says so (retry_after: seconds).
+    """
+    delay = _DELAYS[failures - 1] if failures <= len(_DELAYS) else DAY
+    return failed + max(delay, (retry_after or 0) * SECOND)

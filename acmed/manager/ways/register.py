@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The way of a new account (RFC 8555 section 7.3)."""
+
+from dataclasses import replace
+from typing import Any
+
+from acmed import journal, paths
+from acmed.bus import errors as bus_errors
+from acmed.manager import errors
+from acmed.manager.errors import Failure
+from acmed.manager.jobs import Job
+from acmed.manager.known.state import AccountRequest
+from acmed.manager.tools import Tools
+
+_TIMEOUT = 300.0  # seconds
+
+
+async def register(job: Job, tools: Tools) -> None:
+    """Makes the account's key, where it is not there, and has the CA know it. Raises Failure; TermsNotAgreed, and the
+    refusal of a key that was made, leave no account where there was none.
+    """
+    wanted = job.record.account
+    if wanted is None:
+        raise Failure(bus_errors.FAILED, f"Job {job.id} does not say what account '{job.name}' is to be")
+    job.report("account", 10)
+    await tools.daemons.priv(
+        "NewAccount",
+        job=job.id,
+        account=job.name,
+        directory=wanted.directory or None,
+        contact=list(wanted.contact),
+        keyType=wanted.key_type or None,
+        caPem=wanted.ca_pem,
+    )
+    tools.catalogue.reload()
+    # A key that was elsewhere before may have an account already, and nobody has to agree to anything for that.
+    answer = None if wanted.key_type else await _find(job, tools)
+    if answer is None:
+        if not wanted.agreed:
+            await _refuse_terms(job, tools, wanted)
+        job.report("account", 40)
+        answer = await _ask(job, tools, wanted)
+    job.commit()
+    job.report("account", 80)
+    await tools.daemons.priv("SetAccountUri", job=job.id, account=job.name, uri=answer["uri"])
+    known = tools.catalogue.account(job.name)
+    status, terms = journal.printable(answer["status"]), journal.printable(answer.get("termsOfService") or "")
+    tools.catalogue.save_account(job.name, replace(known, status=status, terms=terms or known.terms))
+    tools.catalogue.reload()
+    journal.notice("Account %s is %s, %s", job.name, status, answer["uri"])
+
+
+async def _ask(job: Job, tools: Tools, wanted: AccountRequest) -> dict[str, Any]:
+    """The account that the CA has made. A key that it does not take would be in the way of one of another type."""
+    try:
+        return await tools.daemons.client("Register", timeout=_TIMEOUT, job=job.id, account=job.name)
+    except Failure as failure:
+        if not wanted.key_type or failure.name not in errors.KEY_REFUSED:
+            raise
+        if await _take_back(job, tools, wanted):
+            raise
+        kept = paths.ACCOUNT_CREDENTIALS / job.name
+        message = f"{failure.message}. The key that account '{job.name}' had before is kept; move {kept} away first"
+        raise Failure(failure.name, message, failure.retry_after, of_ca=failure.of_ca) from failure
+
+
+async def _take_back(job: Job, tools: Tools, wanted: AccountRequest) -> bool:
+    """Puts an account that is new, and that the CA does not know, into the archive; whether it was one."""
+    account = tools.catalogue.configuration.accounts.get(job.name)
+    if not wanted.new or account is None or account.uri is not None:
+        return False
+    await tools.daemons.priv("RetireAccount", job=job.id, account=job.name)
+    tools.catalogue.reload()
+    return True
+
+
+async def _find(job: Job, tools: Tools) -> dict[str, Any] | None:
+    """The account that the CA knows by the key, or None."""
+    job.report("account", 20)
+    try:
+        return await tools.daemons.client("FindAccount", timeout=_TIMEOUT, job=job.id, account=job.name)
+    except Failure as failure:
+        if failure.name != errors.UNKNOWN_TO_CA:
+            raise
+    return None
+
+
+async def _refuse_terms(job: Job, tools: Tools, wanted: AccountRequest) -> None:
+    """Raises Failure TermsNotAgreed where the CA has terms, which nobody has agreed to, and where another account was
+    looked for than a new one.
+    """
+    job.report("account", 30)
+    directory = await tools.daemons.client("Directory", timeout=_TIMEOUT, job=job.id, account=job.name)
+    terms = directory["termsOfService"]
+    if terms is None and wanted.key_type:
+        return
+    await _take_back(job, tools, wanted)
+    message = f"The CA has terms of service, to which you are to agree (agree-tos): {terms}"
+    if not wanted.key_type:
+        makes = f"if you agree to its terms of service (agree-tos): {terms}" if terms else "where agree-tos is given"
+        message = f"The CA knows no account by this key, and is asked for a new one only {makes}"
+    raise Failure(errors.TERMS_NOT_AGREED, message)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Secrets as credentials (systemd-creds(1)) for acme-keyd. None is ever on a disk, in an argument or in a log without
+encryption: it goes to systemd-creds through a socket.
+"""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from acmed import journal
+from acmed.bus import BusLost, DBusError
+from acmed.privd import files
+from acmed.privd.accounts import creds
+from acmed.privd.refusal import explained, refusal
+
+# What LoadCredentialEncrypted= of acme-keyd.service calls the directories; a blob is good under its own name only.
+ACCOUNT, NEXT, BINDING = "account", "next", "binding"
+
+# A credential begins with the ID of what it is sealed with (systemd's creds-util.h). The second of the two with a TPM
+# is where signed policies for PCRs are in use.
+_HOST, _TPM, _BOTH = "the host's key", "the TPM", "the host's key and the TPM"
+_KEYS = {
+    "5a1c6a86df9d4096b1d5a65e0862f19a": _HOST,
+    "0c7cc07b117645919c4b0bea08bc20fe": _TPM,
+    "faf7eb9341e3412ca1a436f95a29362f": _TPM,
+    "93a894094874449090caf2fc93cab553": _BOTH,
+    "af4950a849134eb1a73846304ff30c05": _BOTH,
+}
+
+
+class SealingFailed(Exception):
+    """The message has what systemd-creds said."""
+
+
+def seal(kind: str, account: str, secret: bytes, credential: Path) -> None:
+    """Writes an account's secret, sealed, for acme-keyd. Raises SealingFailed or OSError.
+
+    A blob that cannot be decrypted would keep acme-keyd from starting at all, so it is tried first. The temporary
+    file's name begins with a dot: PID 1 does not read it.
+    """
+    name = _name(kind, account)
+    sealed = _run("encrypt", name, secret)
+    if unseal(kind, account, sealed) != secret:
+        raise SealingFailed("systemd-creds decrypts the sealed secret to something else")
+    files.replace(credential, sealed, files.PRIVATE)
+    journal.notice("Sealed %s with %s", name, _sealed_with(sealed), account=account)
+
+
+def unseal(kind: str, account: str, sealed: bytes) -> bytes:
+    """The secret in a credential. Raises SealingFailed."""
+    return _run("decrypt", _name(kind, account), sealed)
+
+
+@contextmanager
+def errors(account: str) -> Iterator[None]:
+    """Makes KeyUnavailable of what goes wrong with a secret."""
+    try:
+        yield
+    except SealingFailed as error:
+        raise refusal("KeyUnavailable", account=account, reason=str(error)) from error
+    except OSError as error:
+        raise refusal("KeyUnavailable", account=account, reason=explained(error)) from error
+
+
+def _name(kind: str, account: str) -> str:
+    """As LoadCredentialEncrypted=KIND:DIRECTORY names the file ACCOUNT in it."""
+    return f"{kind}_{account}"
+
+
+def _sealed_with(sealed: bytes) -> str:
+    """systemd-creds takes the TPM where it finds one, and says nothing where it does not."""
+    return _KEYS.get(base64.b64decode(sealed[:24])[:16].hex(), "a key of another kind")
+
+
+def _run(verb: str, name: str, data: bytes) -> bytes:
+    try:
+        outcome = creds.run(verb, name, data)
+    except (DBusError, BusLost, TimeoutError) as error:
+        raise SealingFailed(f"systemd-creds {verb} could not be run: {error or 'not done in time'}") from error
+    if outcome.failure or not outcome.output:
+        said = ": ".join(filter(None, [outcome.failure, outcome.said.rpartition("\n")[2]])) or "it said nothing"
+        hint = " (is there a host key? Run: systemd-creds setup)" if verb == "encrypt" else ""
+        raise SealingFailed(f"systemd-creds {verb} failed: {said}{hint}")
+    for line in outcome.said.splitlines():
+        journal.info("systemd-creds %s: %s", verb, line)
+    return outcome.output

@@ -26,7 +26,7 @@ async def validate(unfinished: Unfinished, challenges: Collection[str]) -> None:
     pending = [item for item in order.authorizations if item.status != "valid"]
     deadline = Deadline("challenge", unfinished.session.account.deadlines.authorization)
     gate = asyncio.Semaphore(limits.polls_at_once)
-    await unfinished.report("challenge", 40, f"{len(challenges)} challenges to answer")
+    await unfinished.report("challenge", 40, f"{len(challenges)} to answer")
     done = 0
 
     async def tell(detail: str) -> None:

@@ -79,8 +79,10 @@ class Plain:
 
     def show(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            if job.step and self._last.get(job.id) != progress.step(job):
-                self._last[job.id] = progress.step(job)
+            step = progress.step(job)
+            # A step that has no more to say is no news.
+            if job.step and not self._last.get(job.id, "").startswith(step):
+                self._last[job.id] = step
                 self.note(progress.plain(job))
 
     def note(self, text: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from acmed.ctl import table, times
 from acmed.ctl.following import progress
+from acmed.ctl.following.display import Plain
 from acmed.ctl.output import Output, safe
 from tests.unit.ctl.samples import DAY, JOB, NOW, USEC
 
@@ -88,6 +89,20 @@ def test_step_counts_names() -> None:
 )
 def test_what_is_done_with_an_account(kind: str, words: str) -> None:
     assert progress.plain(replace(JOB, type=kind, step="account", certificate="le")) == f"le: {words} (40%)"
+
+
+def test_a_log_has_no_line_for_a_step_that_has_no_more_to_say(capsys: pytest.CaptureFixture[str]) -> None:
+    job = replace(JOB, certificate="www", step="reload", progress=95)
+    display = Plain()
+    for detail in ("", "nginx", "", "postfix", ""):
+        display.show([replace(job, detail=detail)])
+    display.show([replace(job, step="verify", progress=99)])
+    assert capsys.readouterr().err.splitlines() == [
+        "www: reloading services (95%)",
+        "www: reloading services: nginx (95%)",
+        "www: reloading services: postfix (95%)",
+        "www: verifying (99%)",
+    ]
 
 
 @pytest.mark.parametrize(

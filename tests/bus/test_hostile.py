@@ -81,6 +81,7 @@ def test_messages_that_no_library_sends(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_message_of_20_megabytes(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
@@ -99,6 +100,7 @@ def test_message_of_20_megabytes(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_what_is_slow_to_read_is_not_read(tmp_path: Path) -> None:
     """A million variants, as a call, as a signal, and in a header field: 20 seconds and 600 MB for each of them."""
     variants = b"\x01y\0\0" * 5_000_000

@@ -13,6 +13,8 @@ import pytest
 
 from acmed import __version__
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parents[2]
 
 

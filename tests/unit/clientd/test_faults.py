@@ -15,6 +15,8 @@ from tests.unit.clientd.ca_parts import Refusal
 from tests.unit.clientd.conftest import Play
 from tests.unit.clientd.rig import PATIENT, QUICK, Rig
 
+pytestmark = pytest.mark.slow
+
 STEPS = ["newOrder", "authz", "challenge", "finalize", "order", "certificate"]
 RATE_LIMITED = Refusal(429, "rateLimited", "too many")
 

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.unit.clientd import jws
 from tests.unit.clientd.conftest import Play
 from tests.unit.clientd.faults import Work
@@ -146,6 +148,7 @@ def test_some_authorizations_are_valid(play: Play) -> None:
     play(scenario)
 
 
+@pytest.mark.slow
 def test_many_orders_at_once(play: Play) -> None:
     async def scenario(rig: Rig) -> None:
         rig.ca.nonce_rejection = 0.05
@@ -157,6 +160,7 @@ def test_many_orders_at_once(play: Play) -> None:
     play(scenario)
 
 
+@pytest.mark.slow
 def test_a_hundred_names_in_one_order(play: Play) -> None:
     """With as long names, URLs and tokens as there may be: all of it fits into one answer of ours."""
 

@@ -63,6 +63,7 @@ ALGORITHMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key_type", AccountKeyType)
 def test_acme_keyd_signs_with_each_type_of_key(rig: AccountRig, key_type: AccountKeyType) -> None:
     rig.add(key_type=key_type.value)

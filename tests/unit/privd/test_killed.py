@@ -15,6 +15,8 @@ from acmed.privd.installed import archive, install, restore, sets
 from acmed.privd.requests import request
 from tests.unit.privd.rig import NAME, Rig, issue
 
+pytestmark = pytest.mark.slow
+
 # Audit events (docs.python.org/3/library/audit_events.html) of what changes a file or a directory.
 CHANGES = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.symlink", "os.chmod", "os.chown")
 LEAST, MOST = 15, 200

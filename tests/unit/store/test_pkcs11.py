@@ -33,6 +33,8 @@ pytest.importorskip("PyKCS11", reason="tools/setup installs it")
 from tests.unit.store import softhsm
 from tests.unit.store.softhsm import MODULE, PIN, SoftHsm
 
+pytestmark = pytest.mark.slow
+
 Opened = Callable[..., TokenKey]
 Worker = Callable[[str, str], None]
 DATA = b"eyJhbGciOiJFUzI1NiJ9.e30"

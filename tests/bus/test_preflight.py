@@ -2,12 +2,14 @@
 """What is looked at before a CA is told, and what comes of it."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from acmed.manager.ways import preflight
 from acmed.varlink import VarlinkError
+from tests.bus.peers import certificate
 from tests.bus.rig import CERTIFICATE, ROOT, WWW, Rig, rig
 
 
@@ -60,6 +62,28 @@ def test_nothing_can_be_in_the_way_of_an_order_whose_names_are_valid(tmp_path: P
             assert "Order" not in it.clientd.called
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("what", "age", "result"), [("resolve", 61, "failed"), ("resolve", 85, "done"), ("clock", 85, "failed")]
+)
+def test_what_is_in_danger_is_ordered_whatever_dns_says(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], what: str, age: int, result: str
+) -> None:
+    """The CA may see another DNS than this host. What is only due can wait for somebody to look; and where the clock is
+    wrong, so is what it says of a danger.
+    """
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure("www.example.com", ["www.example.com"])
+            it.privd.install("www.example.com", certificate(["www.example.com"], begun=timedelta(days=age)))
+            _break(it, what)
+            assert await it.caller.result(await it.caller.renew()) == result
+            assert ("Order" in it.clientd.called) == (result == "done")
+
+    asyncio.run(run())
+    assert ("resolve is wrong. It is ordered all the same" in capfd.readouterr().err) == (result == "done")
 
 
 def test_only_the_way_that_is_taken_counts_for_an_order_that_there_is(tmp_path: Path) -> None:

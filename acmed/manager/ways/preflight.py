@@ -13,7 +13,7 @@ from types import TracebackType
 from acmed import journal
 from acmed.config import Account, Certificate
 from acmed.config.model import ChallengeType
-from acmed.manager import errors
+from acmed.manager import clock, errors
 from acmed.manager.challenges import Challenge, dns, types_for
 from acmed.manager.challenges.offer import is_issuer
 from acmed.manager.daemons import DNSD
@@ -75,7 +75,9 @@ class Preflight:
             await asyncio.gather(self._look, return_exceptions=True)
 
     async def passed(self) -> None:
-        """Returns when nothing that was found is in the way of a new order. Raises Failure PreflightFailed."""
+        """Returns when nothing that was found is in the way of a new order, or nothing may be: what is installed is in
+        danger. Raises Failure PreflightFailed.
+        """
         if self._look:
             self._judge(await self._look)
 
@@ -87,13 +89,25 @@ class Preflight:
             self._judge(relevant(await self._look, challenges, self._expected))
 
     @property
+    def _is_last_resort(self) -> bool:
+        status = self._tools.catalogue.status(self._certificate.name)
+        return status.installed is not None and status.endangered(clock.now())
+
+    @property
     def _expected(self) -> dict[Identifier, ChallengeType]:
         return types_for(self._tools.catalogue.configuration, self._certificate, self._certificate.identifiers)
 
     def _judge(self, found: Iterable[Finding]) -> None:
+        """The CA may see another DNS than this host does: rather than that what is installed runs out, it finds out for
+        itself. But by a clock that is wrong nothing is known to run out.
+        """
         found = list(found)
-        if problems := _together(finding for finding in found if finding.severity == ERROR):
-            raise Failure(errors.PREFLIGHT_FAILED, problems)
+        wrong = [finding for finding in found if finding.severity == ERROR]
+        if problems := _together(wrong):
+            if any(finding.check == _CLOCK for finding in wrong) or not self._is_last_resort:
+                raise Failure(errors.PREFLIGHT_FAILED, problems)
+            journal.warning("Preflight: %s. It is ordered all the same, as it is in danger", problems)
+            self._job.remark(f"ordered although the preflight failed, as it is in danger: {problems}")
         warnings = [finding for finding in found if finding.severity == WARNING]
         for finding in warnings:
             journal.warning("Preflight (%s): %s", finding.check, finding)

@@ -9,10 +9,13 @@ from shlex import quote
 
 from acmed import paths
 from acmed.config import accountkeys, anchors, credentials, delivery, executables, ownership, validation
+from acmed.config.document import readable
 from acmed.config.load import Loaded
 from acmed.config.model import Problem
 from acmed.config.sandbox import read_write_paths
 
+_ENTER = stat.S_IXOTH
+_LIST = stat.S_IXOTH | stat.S_IROTH
 _SEALED = paths.ACCOUNT_CREDENTIALS.parent
 
 
@@ -30,6 +33,7 @@ def check(
     """
     writable = read_write_paths()
     return (
+        *_closed(loaded),
         *_unreadable(loaded),
         *validation.problems(loaded),
         *executables.problems(loaded, hooks),
@@ -43,8 +47,21 @@ def check(
     )
 
 
+def _closed(loaded: Loaded) -> Iterator[Problem]:
+    """Directories that root can read, and acmed's daemons cannot; what nobody can read is in loaded.problems."""
+    etc, usr = loaded.etc, loaded.usr
+    wanted = dict.fromkeys((etc, etc / "ca", usr), _ENTER)
+    wanted |= dict.fromkeys((etc / "acmed.toml.d", etc / "certificates.d", usr / "services.d"), _LIST)
+    known = {problem.path for problem in loaded.problems}
+    for directory, bits in wanted.items():
+        with suppress(OSError):  # it is not there, or in one that is closed
+            if directory not in known and directory.stat().st_mode & bits != bits:
+                message = "is closed to acmed's daemons, which have users of their own: nothing in it counts"
+                yield Problem(directory, 0, message, readable(directory))
+
+
 def _unreadable(loaded: Loaded) -> Iterator[Problem]:
-    """Files that root can read, and acmed's daemons cannot."""
+    """Files of which the same is true."""
     all_tables = loaded.tables
     named = (all_tables.plain, all_tables.account, all_tables.service, all_tables.zone, all_tables.certificate)
     read = {

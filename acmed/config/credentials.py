@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Whether the keys are there that accounts and zones need, which are sealed, and those that root provides."""
 
-import base64
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +11,7 @@ from acmed.config.load import Loaded
 from acmed.config.model import DIRECTORIES, Account, Problem
 from acmed.config.plainfile import OTHERS_WRITE, look
 from acmed.config.sandbox import UNIT, home_above
-
-# Who has the credentials in a directory, and how their names there begin: units/.
-_DAEMONS = {
-    paths.ACCOUNT_CREDENTIALS: ("acme-keyd.service", "account"),
-    paths.NEXT_ACCOUNT_CREDENTIALS: ("acme-keyd.service", "next"),
-    paths.BINDING_CREDENTIALS: ("acme-keyd.service", "binding"),
-    paths.DNS_CREDENTIALS: ("acme-dnsd.service", "tsig"),
-}
+from acmed.config.sealed import unsealed
 
 
 def problems(loaded: Loaded, sealed: Path) -> list[Problem]:
@@ -38,7 +30,7 @@ def problems(loaded: Loaded, sealed: Path) -> list[Problem]:
         found += _bindings(loaded, bindings, unbound)
     if keyed:
         found += _zones(loaded, dns)
-    return [*found, *_unsealed(sealed), *_provided(loaded)]
+    return [*found, *unsealed(sealed), *_provided(loaded)]
 
 
 def _accounts(loaded: Loaded, directory: Path, held: list[Account]) -> list[Problem]:
@@ -86,27 +78,6 @@ def _zones(loaded: Loaded, directory: Path) -> list[Problem]:
             )
             found.append(place.problem(f"zone {zone.name} has no key '{zone.key}': {fault}", hint))
     return found
-
-
-def _unsealed(sealed: Path) -> Iterator[Problem]:
-    """Files that nothing may need, and that still keep a daemon from starting: systemd wants to decrypt all of them."""
-    for path, (unit, credential) in _DAEMONS.items():
-        try:
-            files = [file for file in sorted((sealed / path.name).iterdir()) if not _is_sealed(file)]
-        except OSError:  # nothing is there, or _sizes() tells
-            continue
-        for file in files:
-            message = f"is not sealed, and {unit} does not start as long as it is there"
-            seal = f"systemd-creds encrypt {quote(f'--name={credential}_{file.name}')} FILE {quote(str(file))}"
-            yield Problem(file, 0, message, f"move it away, or seal it: {seal}")
-
-
-def _is_sealed(file: Path) -> bool:
-    """Whether it looks so: base64, in lines. What is in it and for whom, systemd alone can tell. Raises OSError."""
-    try:
-        return not file.is_file() or bool(base64.b64decode(b"".join(file.read_bytes().split()), validate=True))
-    except ValueError:
-        return False
 
 
 def _provided(loaded: Loaded) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 """One TOML file: read only where nobody but root could have written it, and parsed."""
 
 import os
-import re
 import stat
 import tomllib
 from dataclasses import dataclass
@@ -11,12 +10,11 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from acmed.config import syntax
 from acmed.config.locate import Key, locate
 from acmed.config.model import Problem
 
 MAX_SIZE = 256 * 1024  # bytes; a certificate with 100 names of 253 characters takes 26 KiB
-
-_POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 class Refused(Exception):
@@ -53,8 +51,19 @@ def files(directory: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise Refused(Problem(directory, 0, f"cannot be read: {error.strerror}")) from None
+        raise Refused(unreadable(directory, error)) from None
     return [path for path in paths if path.name.endswith(".toml") and not path.name.startswith(".")]
+
+
+def readable(directory: Path) -> str:
+    """A hint where a directory of the configuration is closed to acmed's daemons, which have users of their own."""
+    return f"chmod a+rx {quote(str(directory))}; no secret belongs in it"
+
+
+def unreadable(directory: Path, error: OSError) -> Problem:
+    """That a directory cannot be read."""
+    hint = readable(directory) if isinstance(error, PermissionError) else ""
+    return Problem(directory, 0, f"cannot be read: {error.strerror}", hint)
 
 
 def read(path: Path, root: Path, owner: int | None = None) -> Document:
@@ -68,7 +77,7 @@ def read(path: Path, root: Path, owner: int | None = None) -> Document:
     except RecursionError:
         raise Refused(Problem(path, 0, "not valid TOML: it is nested too deeply")) from None
     except ValueError as error:
-        raise Refused(_syntax_problem(path, text, str(error))) from None
+        raise Refused(syntax.problem(path, text, str(error))) from None
 
 
 def _read(path: Path, root: Path, owner: int | None) -> bytes:
@@ -125,12 +134,3 @@ def _decode(path: Path, data: bytes) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise Refused(Problem(path, line, "not valid TOML: it is not UTF-8", "save the file as UTF-8")) from None
-
-
-def _syntax_problem(path: Path, text: str, message: str) -> Problem:
-    """tomllib's message, with the line taken out of it."""
-    match = _POSITION.search(message)
-    if match is None:
-        return Problem(path, 0, f"not valid TOML: {message}")
-    line = int(match[1]) if match[1] else text.rstrip("\n").count("\n") + 1
-    return Problem(path, line, f"not valid TOML: {message[: match.start()]}")

@@ -83,8 +83,8 @@ class Tables:
     """All tables of acmed.toml, its drop-ins and services.d, and those that the certificates' files are.
 
     plain has the keys above the first table under "". zone has the zones' names as zone_name() has them, where they are
-    valid, so that each zone is one table however its name is written. unread: whether there is a file, of those whose
-    words are for the whole host, that could not be read.
+    valid, so that each zone is one table however its name is written. unread: the problems of what could not be read of
+    the files whose words are for the whole host.
     """
 
     plain: dict[str, Table] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Tables:
     service: dict[str, Table] = field(default_factory=dict)
     zone: dict[str, Table] = field(default_factory=dict)
     certificate: dict[str, Table] = field(default_factory=dict)
-    unread: bool = False
+    unread: tuple[Problem, ...] = ()
 
     def add(self, document: Document, allowed: Iterable[str], problems: list[Problem]) -> None:
         """Lays a file over what was read before, and adds what it has at the wrong place to problems."""

@@ -27,7 +27,7 @@ class Error:
 
 @dataclass(frozen=True)
 class Certificate:
-    """org.acmed1.Certificate. job is 0 where none runs."""
+    """org.acmed1.Certificate. job is 0 where none runs. error_job: the type of the job that error is of."""
 
     path: str
     name: str
@@ -56,6 +56,7 @@ class Certificate:
     retry_at: int = 0
     endangered: bool = False
     damaged: bool = False
+    error_job: str = ""
 
     @classmethod
     def read(cls, path: str, properties: Properties) -> "Certificate":
@@ -87,6 +88,7 @@ class Certificate:
             retry_at=number(properties, "RetryAt"),
             endangered=properties.get("Endangered") is True,
             damaged=properties.get("Damaged") is True,
+            error_job=text(properties, "LastErrorJob"),
         )
 
     def json(self) -> dict[str, Any]:
@@ -117,6 +119,7 @@ class Certificate:
             "retryAt": times.iso(self.retry_at),
             "endangered": self.endangered,
             "damaged": self.damaged,
+            "lastErrorJob": self.error_job or None,
         }
 
 

@@ -8,20 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from acmed.bus import DBusError
-from acmed.ctl import table, times
-from acmed.ctl.advice import advice, elsewhere
+from acmed.ctl import outlook, table, times
 from acmed.ctl.exits import Exit, for_error, together
+from acmed.ctl.failure import failure, is_replaced
 from acmed.ctl.following.follow import Outcome
 from acmed.ctl.output import Output, safe
 from acmed.ctl.records import Error, undelivered_json
 from acmed.names import HOOK_OF, OWN_FILES
 
-_FAILED = {
-    "failed": "failed",
-    "canceled": "was canceled",
-    "timeout": "took too long and was ended",
-    "refused": "was not started",
-}
 _DONE = {
     "order": "issued",
     "renew": "renewed",
@@ -34,7 +28,6 @@ _DONE = {
     "rollover-key": "has a new key",
     "update-account": "updated",
 }
-_OF_NO_CERTIFICATE = ("account", "authorize", "deactivate-account", "rollover-key", "update-account")
 _WELL = ("valid", "due")
 
 
@@ -60,7 +53,9 @@ def exit_code(outcome: Outcome) -> Exit:
         return Exit.UNDELIVERED
     if outcome.result in ("done", "skipped"):
         return Exit.DONE
-    return for_error(outcome.error.name) if outcome.error else Exit.FAILED
+    if outcome.error is None or is_replaced(outcome, outcome.error):
+        return Exit.FAILED
+    return for_error(outcome.error.name)
 
 
 def is_undelivered(outcome: Outcome) -> bool:
@@ -97,6 +92,8 @@ def success(outcome: Outcome, done: str, now: float) -> list[str]:
     certificate = outcome.certificate
     if outcome.account:
         return [f"{outcome.name}: {done}, {outcome.account.uri or outcome.account.directory}"]
+    if outcome.type == "revoke":
+        return [f"{outcome.name}: {done}{_after_revocation(outcome)}"]
     if certificate is None or certificate.state == "revoked" or not certificate.not_after:
         return [f"{outcome.name}: {done}"]
     kinds = max((len(kind) for kind, _ in certificate.paths), default=0)
@@ -104,6 +101,18 @@ def success(outcome: Outcome, done: str, now: float) -> list[str]:
         f"{outcome.name}: {done}, valid until {times.with_relative(certificate.not_after, now)}",
         *[f"  {kind.ljust(kinds)}  {path}" for kind, path in certificate.paths],
     ]
+
+
+def _after_revocation(outcome: Outcome) -> str:
+    """What comes next, which may be over by now."""
+    certificate = outcome.certificate
+    if certificate is None or not certificate.account:
+        return ""
+    if outlook.is_left_alone(certificate):
+        return "; nothing is ordered in its place"
+    return (
+        "; another one is ordered in its place" if certificate.state == "revoked" else "; another one is in its place"
+    )
 
 
 def undelivered(outcome: Outcome) -> tuple[str, str]:
@@ -122,21 +131,6 @@ def _recipient(service: str) -> str:
     return f"the {service} has" if service.startswith(HOOK_OF) else f"the service {service} has"
 
 
-def failure(outcome: Outcome) -> tuple[str, str]:
-    """The message for a job that is not done, and what to do next."""
-    what = _FAILED.get(outcome.result, outcome.result)
-    if outcome.error is None:
-        message, hint = f"{outcome.name}: {what}", ""
-    else:
-        message = f"{outcome.name}: {what}: {outcome.error.message} ({outcome.error.name})"
-        about_certificate = outcome.account is None and outcome.type not in _OF_NO_CERTIFICATE
-        name = outcome.error.name
-        hint = advice(name, outcome.name) if about_certificate else elsewhere(name)
-    if outcome.id is not None and outcome.result != "canceled":
-        hint = f"{hint}\nThe whole story: journalctl ACME_JOB={outcome.id}".strip()
-    return message, hint
-
-
 def _print(output: Output, outcome: Outcome, done: str) -> None:
     if outcome.result == "skipped":
         if not output.quiet:
@@ -144,14 +138,14 @@ def _print(output: Output, outcome: Outcome, done: str) -> None:
         return
     late = is_undelivered(outcome)
     if outcome.result != "done" and not late:
-        output.error(*failure(outcome))
+        output.error(*failure(outcome, time.time()))
         return
     if not output.quiet and outcome.type != "deliver":
         first, *more = (safe(line) for line in [*success(outcome, done, time.time()), *_remark(outcome)])
         mark = table.coloured(done, "good", output.coloured(sys.stdout))
         output.lines([first.replace(f": {done}", f": {mark}", 1), *more])
     elif not output.quiet and not late:
-        output.line(f"{safe(outcome.name)}: {done}")
+        output.lines([safe(line) for line in (f"{outcome.name}: {done}", *_remark(outcome))])
     if late:
         output.error(*undelivered(outcome))
 

@@ -28,21 +28,23 @@ async def servers_of(zone: dns.name.Name, resolver: Resolver, port: int = 53) ->
     names = await resolver.name_servers(zone)
     names, others = names[:_MOST_SERVERS], names[_MOST_SERVERS:]
 
-    async def addresses(name: dns.name.Name) -> list[str] | str:
+    async def addresses(name: dns.name.Name) -> tuple[list[str], str, bool]:
+        """Else why there are none, and whether that is because nobody answers."""
         try:
-            return await resolver.addresses(name) or f"{plain(name)} has no address"
+            return await resolver.addresses(name), f"{plain(name)} has no address", False
         except LookupFailed as error:
-            return str(error)
+            return [], str(error), error.unanswered
 
-    found, missing = [], [f"{len(others)} more name servers"] if others else []
-    for name, result in zip(names, await together(addresses(name) for name in names), strict=True):
-        if isinstance(result, str):
-            missing.append(result)
-        else:
-            found += [Server(address, plain(name), port) for address in result]
+    found, unanswered = [], False
+    missing = [f"{len(others)} more name servers"] if others else []
+    for name, (here, reason, nobody) in zip(names, await together(map(addresses, names)), strict=True):
+        found += [Server(address, plain(name), port) for address in here]
+        missing += [] if here else [reason]
+        unanswered |= nobody
     if not found:
         reason = "; ".join(missing) or "it has no NS records"
-        raise LookupFailed(plain(zone), f"the zone {plain(zone)} has no name server that could be asked: {reason}")
+        message = f"the zone {plain(zone)} has no name server that could be asked: {reason}"
+        raise LookupFailed(plain(zone), message, unanswered)
     return Servers(tuple(found), tuple(missing))
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The preflight: what a CA would find in DNS if it validated now. Changes nothing."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import dns.name
-import dns.rcode
-from dns.rdatatype import CAA, A
+from dns.rdatatype import CAA, TXT
 
 from acmed.config.model import ChallengeType, Configuration, ZoneMethod
 from acmed.dnsd import caa, persist
@@ -16,7 +16,7 @@ from acmed.dnsd.errors import DnsError, LookupFailed
 from acmed.dnsd.places import Place, find, table
 from acmed.dnsd.reach import is_local
 from acmed.dnsd.records import NoRecord, record
-from acmed.dnsd.resolver import Resolver, plain
+from acmed.dnsd.resolver import Resolver, plain, rrset
 from acmed.dnsd.transport import TIMEOUT, NoAnswer, Server, Transport, together
 from acmed.dnsd.update import Updater
 from acmed.names import Identifier
@@ -24,6 +24,9 @@ from acmed.names import Identifier
 _OVER_TCP = (ChallengeType.HTTP_01, ChallengeType.TLS_ALPN_01)
 _OVER_DNS = (ChallengeType.DNS_01, ChallengeType.DNS_ACCOUNT_01)
 _ANY_DIGEST = "A" * 43
+
+# What a CA that meets the same will do, by check. About CAA it has to know, also that there is none (RFC 8659).
+_FOR_A_CA = {"resolve": "cannot connect", "records": "cannot validate", "caa": "may not issue"}
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,9 @@ class Preflight:
                 return asked.finding(name, *await check(asked))
             except DnsError as error:
                 # The CA has a resolver of its own; but without one here, no record can be set.
-                unknown = isinstance(error, LookupFailed) and error.unanswered and name != "update"
-                return asked.finding(name, "warning" if unknown else "error", str(error))
+                if isinstance(error, LookupFailed) and error.unanswered and name in _FOR_A_CA:
+                    return asked.finding(name, "warning", f"{error}; if the CA meets the same, it {_FOR_A_CA[name]}")
+                return asked.finding(name, "error", str(error))
 
         return await together(outcome(name, check) for name, check in checks)
 
@@ -105,7 +109,7 @@ class Preflight:
             name = dns.name.from_text(asked.base + ".")
             addresses = await self._resolver.addresses(name)
             if not addresses:
-                missing = (await self._resolver.answer(name, A)).rcode() == dns.rcode.NXDOMAIN
+                missing = await self._resolver.is_missing(name)
                 what = "DNS has no such name (NXDOMAIN)" if missing else "it has no address (no A or AAAA record)"
                 return "error", f"{what}; a CA cannot connect to it"
         foreign = [address for address in addresses if not is_local(address)]
@@ -128,27 +132,42 @@ class Preflight:
         return "ok", f"the zone {zone} takes updates of {plain(place.name)} with the key {settings.key}"
 
     async def _records(self, asked: Asked) -> Outcome:
-        """At each of the zone's servers: a CA may ask any of them."""
+        """At each of the zone's servers: a CA may ask any of them. Where none answers, the resolver counts."""
         place = await self._place(asked, "issuer.invalid")
         servers = await servers_of(place.soa.zone, self._resolver, self._transport.port)
 
+        def wrong_with(values: frozenset[bytes]) -> str:
+            return persist.fault(values, asked.issuers, asked.account, asked.wildcard, time.time())
+
         async def fault(server: Server) -> Outcome:
             try:
-                values = await texts(self._transport, server, place.name, TIMEOUT)
+                wrong = wrong_with(await texts(self._transport, server, place.name, TIMEOUT))
             except NoAnswer as reason:
                 return "warning", f"{server} {reason}"
-            wrong = persist.fault(values, asked.issuers, asked.account, asked.wildcard, time.time())
             return ("error", f"{server}: {wrong}") if wrong else ("ok", "")
 
-        faults = await together(fault(server) for server in servers.found)
-        for severity in ("error", "warning"):
-            if wrong := [message for found, message in faults if found == severity]:
-                certain = severity if any(found == "ok" for found, _ in faults) else "error"
-                return certain, f"the record of {plain(place.name)}: {'; '.join(wrong)}"
-        return "ok", f"{plain(place.name)} lets the account have the name"
+        look = together(fault(server) for server in servers.found)
+        faults, known = await asyncio.gather(look, self._known(place.name))
+        wrong, silent = ([message for found, message in faults if found == kind] for kind in ("error", "warning"))
+        if not wrong and not silent:
+            return "ok", f"{plain(place.name)} lets the account have the name"
+        message = f"the record of {plain(place.name)}: {'; '.join(wrong or silent)}"
+        if wrong or len(silent) < len(faults) or known is None:
+            return "error" if wrong else "warning", message
+        if reason := wrong_with(known):
+            return "error", f"{message}; by the resolver: {reason}"
+        return "warning", f"{message}; the resolver has it"
+
+    async def _known(self, name: dns.name.Name) -> frozenset[bytes] | None:
+        """The values of a name's TXT records by the resolver; None where it has no answer."""
+        try:
+            answer = await self._resolver.answer(name, TXT)
+        except LookupFailed:
+            return None
+        return frozenset(b"".join(record.strings) for record in rrset(answer, name, TXT) or ())
 
     async def _caa(self, asked: Asked) -> Outcome:
-        """The climb of RFC 8659 section 3. Where a lookup fails, no CA may issue."""
+        """The climb of RFC 8659 section 3."""
         name = dns.name.from_text(asked.base + ".")
         while name != dns.name.root:
             answer = await self._resolver.answer(name, CAA)

@@ -19,7 +19,7 @@ class NotConfigured(DnsError):
 
 class LookupFailed(DnsError):
     """DNS does not answer as it must; message names server, question and answer. unanswered: no resolver of this host
-    could be asked, which says nothing about what others see.
+    has an answer, also where it says so itself (SERVFAIL, REFUSED); what others see is not known by that.
     """
 
     def __init__(self, name: str, message: str, unanswered: bool = False) -> None:

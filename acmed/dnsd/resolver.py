@@ -17,12 +17,14 @@ from dns.rdataclass import IN
 from dns.rdatatype import AAAA, CNAME, NS, SOA, A
 
 from acmed.dnsd.errors import LookupFailed
-from acmed.dnsd.transport import NoAnswer, Server, Transport, question, together
+from acmed.dnsd.transport import NoAnswer, Server, Transport, question
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 _LONGEST_CHAIN = 8  # CNAME records; what resolvers do not follow is of no use to a CA
 _MOST_ADDRESSES = 16  # of a name and of each family; an answer may have thousands, and each is asked
 _ANSWERS = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+
+_Question = asyncio.Task[dns.message.Message]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Resolver:
         self._transport = transport
         self._servers = servers
         self._end = None if patience is None else asyncio.get_running_loop().time() + patience
-        self._asked: dict[tuple[dns.name.Name, dns.rdatatype.RdataType], asyncio.Task[dns.message.Message]] = {}
+        self._asked: dict[tuple[dns.name.Name, dns.rdatatype.RdataType], _Question] = {}
 
     async def canonical(self, name: dns.name.Name) -> dns.name.Name:
         """The name behind all CNAME records; what DNAME stands for, resolvers answer as CNAME (RFC 6672)."""
@@ -79,24 +81,45 @@ class Resolver:
 
     async def addresses(self, name: dns.name.Name) -> list[str]:
         """IPv4 addresses, then IPv6 addresses, at most 16 of each; CNAME records are followed. Empty where the name has
-        none.
+        none. Where one of the two questions has no answer, the other one's has to do, as it does for CAs.
         """
-        addresses = []
-        for answer, kind in zip(await together(self.answer(name, kind) for kind in (A, AAAA)), (A, AAAA), strict=True):
+        addresses, failures = [], []
+        for kind, asked in await self._families(name):
+            try:
+                answer = asked.result()
+            except LookupFailed as failure:
+                failures.append(failure)
+                continue
             records = (record for found in answer.answer if found.rdtype == kind for record in found)
             addresses += [str(ipaddress.ip_address(record.address)) for record in islice(records, _MOST_ADDRESSES)]
+        if failures and not addresses and not await self.is_missing(name):
+            raise failures[0]
         return addresses
+
+    async def is_missing(self, name: dns.name.Name) -> bool:
+        """Whether there is no such name (NXDOMAIN), by what is answered about its addresses."""
+        answers = [asked.result() for _, asked in await self._families(name) if asked.exception() is None]
+        return any(answer.rcode() == dns.rcode.NXDOMAIN for answer in answers)
 
     async def answer(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.Message:
         """The answer to a question, which may be that there is no such name."""
-        task = self._asked.get((name, kind))
-        if task is None:
-            task = self._asked[name, kind] = asyncio.create_task(self._ask(name, kind))
-        return await task
+        return await self._question(name, kind)
+
+    def _question(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> _Question:
+        asked = self._asked.get((name, kind))
+        if asked is None:
+            asked = self._asked[name, kind] = asyncio.create_task(self._ask(name, kind))
+        return asked
+
+    async def _families(self, name: dns.name.Name) -> list[tuple[dns.rdatatype.RdataType, _Question]]:
+        """The questions for IPv4 and IPv6 addresses, when both are done with."""
+        asked = [(kind, self._question(name, kind)) for kind in (A, AAAA)]
+        await asyncio.gather(*(question for _, question in asked), return_exceptions=True)
+        return asked
 
     async def _ask(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.Message:
         """Of the first resolver that has an answer."""
-        failures, unanswered = [], True
+        failures = []
         for left, server in zip(range(len(self._servers), 0, -1), self._servers, strict=True):
             share = self._share(left)
             try:
@@ -111,9 +134,8 @@ class Resolver:
             if answer.rcode() in _ANSWERS:
                 return answer
             failures.append(f"the resolver {server} answers {dns.rcode.to_text(answer.rcode())}")
-            unanswered = False
         asked = f"{plain(name)} {dns.rdatatype.to_text(kind)}"
-        raise LookupFailed(plain(name), f"DNS lookup of {asked}: {'; '.join(failures)}", unanswered)
+        raise LookupFailed(plain(name), f"DNS lookup of {asked}: {'; '.join(failures)}", unanswered=True)
 
     def _share(self, servers: int) -> float | None:
         """The seconds for one of so many servers, so that one which is silent leaves some to the others."""

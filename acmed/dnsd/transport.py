@@ -5,6 +5,7 @@ Not dns.asyncquery: its UDP sockets are not connected, so that a server which is
 """
 
 import asyncio
+import copy
 import errno
 import socket
 from collections.abc import Awaitable, Iterable
@@ -15,6 +16,7 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
+import dns.rcode
 import dns.rdatatype
 import dns.tsig
 
@@ -62,7 +64,8 @@ class Transport:
         self._sockets = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def ask(self, server: Server, query: dns.message.Message, timeout: float = TIMEOUT) -> dns.message.Message:
-        """The answer, whatever it says. timeout: seconds, for both ways together.
+        """The answer, whatever it says; without EDNS where the server does not know that (RFC 6891 section 7). timeout:
+        seconds, for all ways together.
 
         Raises NoAnswer, and dns.tsig.PeerError where the server takes the query's signature for none.
         """
@@ -70,8 +73,11 @@ class Transport:
         async with self._sockets:
             try:
                 async with asyncio.timeout(timeout):
-                    answer = await _datagram(server, query, wire, timeout / 2)
-                    return answer or await _stream(server, query, wire)
+                    answer = await _exchange(server, query, wire, timeout / 2)
+                    if answer.rcode() == dns.rcode.FORMERR and query.edns >= 0:
+                        plain = _without_edns(query)
+                        answer = await _exchange(server, plain, plain.to_wire(), timeout / 4)
+                    return answer
             except TimeoutError:
                 raise NoAnswer(f"gives no answer in {round(timeout, 1):g} s") from None
             except OSError as error:
@@ -98,6 +104,17 @@ async def together(work: Iterable[Awaitable[T]]) -> list[T]:
             raise result
         results.append(result)
     return results
+
+
+async def _exchange(server: Server, query: dns.message.Message, wire: bytes, patience: float) -> dns.message.Message:
+    """patience: seconds, for UDP alone."""
+    return await _datagram(server, query, wire, patience) or await _stream(server, query, wire)
+
+
+def _without_edns(query: dns.message.Message) -> dns.message.Message:
+    plain = copy.copy(query)
+    plain.use_edns(False)
+    return plain
 
 
 async def _datagram(

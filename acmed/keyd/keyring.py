@@ -95,5 +95,5 @@ async def _ask(store: Client, method: str, account: Account, **parameters: Any) 
         reason = str(error.parameters.get("reason") or f"{unit} answered {error}")
         raise VarlinkError("org.acmed.Key.KeyUnavailable", account=account.name, reason=reason) from error
     except (ConnectionLost, TimeoutError) as error:
-        reason = f"{unit} does not answer: {error or f'nothing within {_TIMEOUT:g} s'}; see: journalctl -u {unit}"
+        reason = f"{unit} does not answer: {str(error) or f'nothing within {_TIMEOUT:g} s'}; see: journalctl -u {unit}"
         raise VarlinkError("org.acmed.Key.KeyUnavailable", account=account.name, reason=reason) from error

@@ -22,12 +22,12 @@ _BY_TYPE = {
     "incorrectResponse": _REACH + "; something else answered",
     "invalidContact": "give a mail address that the CA takes",
     "invalidProfile": "set another profile; the CA's directory lists what there is",
-    "malformed": "the CA does not take the request: look at the names and settings that it speaks of; where it speaks "
-    "of none, report it, with the journal of acme-clientd",
+    "malformed": "the CA does not take the request: look at the names and settings that it speaks of, and at directory "
+    "where it speaks of a page; where it speaks of none, report it, with the journal of acme-clientd",
     "orderNotReady": "the CA has not validated every name yet: order again",
     "rateLimited": "wait; trying again before makes it longer",
     "rejectedIdentifier": "the CA does not issue for that name: leave it out, or take another CA",
-    "serverInternal": "the CA has a problem of its own, and acmed tries again by itself",
+    "serverInternal": "the CA has a problem of its own, which may be over later",
     "tls": _REACH + ", and that no other program answers TLS there",
     "unauthorized": "see that nothing else answers for that name: old addresses (AAAA too), a proxy, or records of "
     "another host; over DNS, at every name server of the zone",

@@ -9,7 +9,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-_LAST = 253_402_300_799 * SECOND  # the end of the year 9999, the last that can be shown
+LAST = 253_402_300_799 * SECOND  # the end of the year 9999, the last that can be shown
 
 
 def now() -> int:
@@ -18,7 +18,7 @@ def now() -> int:
 
 def shown(moment: int) -> int:
     """A moment that somebody else told, or where it is out of this world the next one that is not; never 0."""
-    return min(max(moment, 1), _LAST)
+    return min(max(moment, 1), LAST)
 
 
 def text(moment: int) -> str:

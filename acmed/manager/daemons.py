@@ -4,7 +4,7 @@ each step is idempotent, so a call whose connection is lost is made again.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,25 @@ PRIVD = "acme-privd"
 CLIENTD = "acme-clientd"
 DNSD = "acme-dnsd"
 _PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds before each further attempt
+# Seconds. All that acme-privd does may wait for the RSA keys of all that are renewed besides: 60 of 4096 bits take
+# minutes.
+_OF_PRIVD = 600.0
 
 
 class Daemons:
-    """The three. Every call raises Failure, and nothing else. Timeouts are in seconds."""
+    """The three. Every call raises Failure, and nothing else. Timeouts are in seconds. disowned is called with the name
+    of an account of which its CA has said that it does not know it.
+    """
 
     def __init__(self, priv_socket: Path, client_socket: Path, dns_socket: Path) -> None:
+        self.disowned: Callable[[str], None] = lambda _: None
         self._clients = {
             PRIVD: Client(varlink.load("org.acmed.Priv"), priv_socket),
             CLIENTD: Client(varlink.load("org.acmed.Client"), client_socket),
             DNSD: Client(varlink.load("org.acmed.DNS"), dns_socket),
         }
 
-    async def priv(self, method: str, *, timeout: float = 60.0, **parameters: Any) -> dict[str, Any]:
+    async def priv(self, method: str, *, timeout: float = _OF_PRIVD, **parameters: Any) -> dict[str, Any]:
         return await self._call(PRIVD, method, timeout, parameters)
 
     async def client(self, method: str, *, timeout: float, **parameters: Any) -> dict[str, Any]:
@@ -59,7 +65,7 @@ class Daemons:
             except ConnectionLost as error:
                 await _pause(pauses, daemon, method, error)
             except (VarlinkError, TimeoutError) as error:
-                raise _failure(daemon, method, error) from error
+                raise self._failed(daemon, method, parameters, error) from error
 
     async def _call_more(
         self, daemon: str, method: str, timeout: float, parameters: dict[str, Any]
@@ -74,7 +80,15 @@ class Daemons:
             except ConnectionLost as error:
                 await _pause(pauses, daemon, method, error)
             except (VarlinkError, TimeoutError) as error:
-                raise _failure(daemon, method, error) from error
+                raise self._failed(daemon, method, parameters, error) from error
+
+    def _failed(
+        self, daemon: str, method: str, parameters: dict[str, Any], error: VarlinkError | TimeoutError
+    ) -> Failure:
+        failure = _failure(daemon, method, error)
+        if failure.name == errors.UNKNOWN_TO_CA and "account" in parameters:
+            self.disowned(parameters["account"])
+        return failure
 
 
 async def _pause(pauses: Iterator[float], daemon: str, method: str, error: ConnectionLost) -> None:

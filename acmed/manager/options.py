@@ -120,6 +120,9 @@ def account_request(values: Mapping[str, Any], known: Account | None) -> Account
     if pem is not None and (len(pem) > _LONGEST_PEM or "-----BEGIN CERTIFICATE-----" not in pem):
         raise invalid("ca-pem: it is to be certificates in PEM, and no more than 256 KiB")
     directory = _directory(values["directory"]) if "directory" in values else ""
+    if known and known.uri and directory not in ("", known.directory):
+        message = f"Account '{known.name}' is there already, for {known.directory}: take another name"
+        raise Failure(errors.ACCOUNT_EXISTS, message)
     if known and "key" in values and directory == known.directory:
         directory = ""  # who brings a key along wants nothing changed
     return AccountRequest(
@@ -164,6 +167,15 @@ def keys_owner(account: Account) -> DBusError:
 
 def unregistered(account: str) -> Failure:
     return Failure(errors.NO_SUCH_ACCOUNT, f"Account '{account}' is not registered with its CA yet: add it again")
+
+
+def perhaps_registered(account: str, directory: str) -> Failure:
+    """That a CA may have made an account whose URL nobody has."""
+    return Failure(
+        errors.NO_SUCH_ACCOUNT,
+        f"Whether {directory} has made account '{account}' is not known, as its answer was lost: add it again, as it "
+        "is, before it is changed or removed",
+    )
 
 
 def unknown_service(wanted: str, known: Iterable[str]) -> DBusError:

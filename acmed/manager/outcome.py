@@ -4,10 +4,11 @@
 from dataclasses import replace
 from typing import TypeVar
 
-from acmed.manager.clock import DAY, SECOND
+from acmed.manager.clock import DAY, HOUR, SECOND
 from acmed.manager.errors import RATE_LIMITED, DeliveryFailed, Failure
 from acmed.manager.jobs import ORDER, RENEW
 from acmed.manager.known.remembered import AccountState, CertificateState
+from acmed.manager.known.status import Status
 from acmed.manager.upkeep import renewal
 
 _State = TypeVar("_State", CertificateState, AccountState)
@@ -26,10 +27,29 @@ def after(state: CertificateState, kind: str, failure: Failure | None, now: int)
         state = replace(_cleared(state), told=replace(state.told, failed=0))
     if failure is None:
         return state
+    state = replace(state, error_job=kind)
     if ordered and not got_one:
         wait = _wait(state, failure, now)
-        return replace(_failed(state, failure, wait, now), limited_until=now + wait * SECOND if wait else 0)
+        failed = _failed(state, failure, wait, now, _end(state, now))
+        return replace(failed, limited_until=now + wait * SECOND if wait else 0)
     return replace(state, error_name=failure.name, error_message=failure.message, error_time=now)
+
+
+def is_lasting(status: Status, kind: str, failure: Failure, now: int) -> bool:
+    """Whether the failure of a job is one of the certificate's. That of a renewal which nothing calls for yet is not:
+    whoever wanted it is told, and it is neither tried again nor missing. status: as it is after the job.
+    """
+    if kind not in (ORDER, RENEW) or isinstance(failure, DeliveryFailed):
+        return True
+    return bool(status.unreadable) or status.is_due(now)
+
+
+def asked_to_wait(state: CertificateState, failure: Failure, now: int) -> CertificateState:
+    """The state of a certificate after a failure that is not lasting: as it was, but for the time that the CA has asked
+    for, which counts if it is revoked meanwhile.
+    """
+    wait = _wait(state, failure, now)
+    return replace(state, limited_until=now + wait * SECOND) if wait else state
 
 
 def issued(state: CertificateState) -> CertificateState:
@@ -68,20 +88,28 @@ def after_authorization(state: AccountState, failure: Failure | None, now: int) 
 
 
 def _wait(state: CertificateState, failure: Failure, now: int) -> int | None:
-    """How long to wait (seconds), as asked for: but beyond a day for no more than half of the time that what is
-    installed has left, so that it does not expire meanwhile.
+    """How long to wait (seconds), as asked for: but beyond an hour for no more than half of the time that what is
+    installed has left, so that it does not expire meanwhile, and for no more than a day once it has.
     """
     if failure.retry_after is None or state.installed is None:
         return failure.retry_after
     left = state.installed.not_after - now
-    return min(failure.retry_after, max(DAY, left // 2) // SECOND)
+    return min(failure.retry_after, (max(HOUR, left // 2) if left > 0 else DAY) // SECOND)
+
+
+def _end(state: CertificateState, now: int) -> int | None:
+    """Until when what is installed can be used; None for nothing."""
+    if state.installed is None:
+        return None
+    return now if state.revoked == state.installed.fingerprint else state.installed.not_after
 
 
 def _cleared(state: _State) -> _State:
-    return replace(state, failures=0, error_name="", error_message="", error_time=0, retry_at=0)
+    state = replace(state, failures=0, error_name="", error_message="", error_time=0, retry_at=0)
+    return replace(state, error_job="") if isinstance(state, CertificateState) else state
 
 
-def _failed(state: _State, failure: Failure, wait: int | None, now: int) -> _State:
+def _failed(state: _State, failure: Failure, wait: int | None, now: int, end: int | None = None) -> _State:
     # At a limit of acmed's own nobody was asked: that is over when the limit is.
     is_own_limit = failure.name == RATE_LIMITED and failure.retry_after is not None
     failures = max(state.failures, 1) if is_own_limit else state.failures + 1
@@ -91,5 +119,5 @@ def _failed(state: _State, failure: Failure, wait: int | None, now: int) -> _Sta
         error_name=failure.name,
         error_message=failure.message,
         error_time=now,
-        retry_at=renewal.retry_at(1 if is_own_limit else failures, now, wait),
+        retry_at=renewal.retry_at(1 if is_own_limit else failures, now, wait, end),
     )

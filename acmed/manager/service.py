@@ -52,6 +52,7 @@ class Service:
         self._places = places
         daemons = Daemons(places.priv_socket, places.client_socket, places.dns_socket)
         self._tools = Tools(self.catalogue, daemons, Limiter(places.state), places)
+        daemons.disowned = self._disowned
         self._notifier = Notifier(self.tree, self.catalogue, daemons)
         self._due = Due(self._tools, self.queue, self._notifier)
         self._leftovers = Leftovers(self._tools, store)
@@ -135,17 +136,47 @@ class Service:
         if failure is None:
             journal.info("%s of %s: %s", job.record.type, job.name, result, result=result)
         is_ours = job.kind is Kind.CERTIFICATE and job.name in self.catalogue.names
+        if is_ours and failure:
+            is_ours = self._is_lasting(job, failure)
         is_scheduled = job.kind is Kind.AUTHORIZATION and self._due.is_scheduled(job)
         if failure and not is_ours and not is_scheduled:  # else the notifier tells it
             journal.error("%s of %s: %s", job.record.type, job.name, failure, result=result)
         if result == "canceled":
             return
+        if result == "done":
+            self._served(job)
         if job.record.type == jobs.REVOKE:
             asyncio.get_running_loop().call_soon(self._due.replace_compromised, job.record.uid)
         if is_ours:
             self._certificate_ended(job, failure)
         elif is_scheduled:
             self._authorization_ended(job, failure)
+
+    def _is_lasting(self, job: Job, failure: Failure) -> bool:
+        """Whether it is a failure of the certificate's. Of another one, only what the CA asked for is remembered."""
+        status, now = self.catalogue.status(job.name), clock.now()
+        if outcome.is_lasting(status, job.record.type, failure, now):
+            return True
+        try:
+            self.catalogue.save(job.name, outcome.asked_to_wait(status.state, failure, now))
+        except Failure as problem:
+            journal.error("%s", problem.message)
+        return False
+
+    def _disowned(self, account: str) -> None:
+        self.catalogue.disowned(account)
+        self.tree.refresh(objectpaths.account(account))
+
+    def _served(self, job: Job) -> None:
+        """A CA has done something for an account, so it knows it."""
+        if job.record.type in (jobs.ORDER, jobs.RENEW):
+            account = self.catalogue.status(job.name).account
+        elif job.record.type == jobs.AUTHORIZE:
+            account = job.record.account_name
+        else:
+            return
+        self.catalogue.served(account)
+        self.tree.refresh(objectpaths.account(account))
 
     def _authorization_ended(self, job: Job, failure: Failure | None) -> None:
         before = self.catalogue.account(job.record.account_name)

@@ -43,7 +43,7 @@ def create(path: Path, content: bytes, access: Access) -> None:
     mode is only the owner's to change; so nobody has more than in the end at any time.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with _named(path), os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         if access.group != -1:
@@ -87,9 +87,20 @@ def sync_directory(path: Path) -> None:
     """Writes the names in a directory to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with _named(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Says in an OSError which file it is about, where the kernel was given its descriptor alone, as of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 @contextmanager

@@ -69,8 +69,20 @@ def from_pem(pem: bytes) -> PrivateKey:
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size in _RSA_BITS:
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
+        # The public part is in the file besides (RFC 5915 section 3), and OpenSSL believes it, other than with RSA.
+        derived = ec.derive_private_key(key.private_numbers().private_value, key.curve)
+        if encoded_public_key(derived) != encoded_public_key(key):
+            raise UnusableKey("its private part is not that of its public one")
         return key
     raise UnusableKey("it must be ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 4096 bits")
+
+
+def check(pem: bytes, public: str) -> None:
+    """Whether it is the private key of that public one, as encoded_public_key() has it; "" for one that is not known.
+    Raises UnusableKey.
+    """
+    if encoded_public_key(from_pem(pem)) != public and public:
+        raise UnusableKey("it is another key")
 
 
 def type_of(key: PrivateKey) -> str:

@@ -103,7 +103,7 @@ class Permits:
                 raise refusal("NoSuchAccount", account=account) from error
             raise refusal("KeyUnavailable", account=account, reason=f"acme-keyd: {error}") from error
         except (ConnectionLost, TimeoutError) as error:
-            reason = f"acme-keyd does not answer ({error or 'timeout'}); see: journalctl -u acme-keyd.service"
+            reason = f"acme-keyd does not answer ({str(error) or 'timeout'}); see: journalctl -u acme-keyd.service"
             raise refusal("KeyUnavailable", account=account, reason=reason) from error
 
 

@@ -120,7 +120,8 @@ def _answering(name: str, what: str) -> Iterator[None]:
     try:
         yield
     except (ConnectionLost, TimeoutError, _Nonsense) as error:
-        message = f"acme-verify did not check the {what} ({error or 'timeout'}); see: journalctl -u acme-verify.service"
+        reason = str(error) or "timeout"
+        message = f"acme-verify did not check the {what} ({reason}); see: journalctl -u acme-verify.service"
         raise refusal("InstallFailed", certificate=name, message=message) from error
 
 

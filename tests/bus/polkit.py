@@ -25,13 +25,17 @@ class Asked:
 
 @dataclass
 class Polkit:
-    """Answers each CheckAuthorization with answer, after release is set; watches the subject as polkitd does."""
+    """Answers each CheckAuthorization with answer, after release is set; watches the subject as polkitd does. ids: by
+    what each may be cancelled, cancelled: what was.
+    """
 
     bus: Bus
     answer: tuple[bool, bool] = YES
     garbage: bool = False
     release: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[Asked] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
     came: asyncio.Event = field(default_factory=asyncio.Event)
     answers: "list[asyncio.Future[None]]" = field(default_factory=list)
 
@@ -44,12 +48,17 @@ class Polkit:
         return polkit
 
     def incoming(self, call: MethodCall) -> None:
+        if call.member == "CancelCheckAuthorization":
+            self.cancelled += call.body
+            self.bus.reply(call, "", [])
+            return
         if call.member != "CheckAuthorization":
             self.bus.error(call, "org.freedesktop.DBus.Error.UnknownMethod", call.member)
             return
-        (kind, subject), action, details, flags, _ = call.body
+        (kind, subject), action, details, flags, cancellation = call.body
         assert kind == "system-bus-name"
         self.asked.append(Asked(subject["name"].value, action, details, flags))
+        self.ids.append(cancellation)
         self.came.set()
         self.answers.append(asyncio.ensure_future(self._answer(call, subject["name"].value)))
 

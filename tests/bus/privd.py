@@ -18,16 +18,18 @@ from tests.bus.peers import THUMBPRINT, Peer, der
 
 
 class Privd(Peer):
-    """acme-privd. undeliverable: the error for each service that cannot be served. records: the TXT records that it has
-    set (name and value). port_problem: what ProbeChallenge answers. replaces: what NewRequest does. restored: what
-    Restore puts back. thumbprint: that of the account's key, None where it cannot be used. key and next_key: the types
-    of an account's, "" for none. replaced: the certificates whose provided key is another one now; the others' are not.
-    sharing: those that have the key of what is revoked. hanging: the services whose delivery does not end.
+    """acme-privd. undeliverable: the error for each service that cannot be served; remarks: what is told of others.
+    records: the TXT records that it has set (name and value). port_problem: what ProbeChallenge answers. replaces: what
+    NewRequest does. restored: what Restore puts back. thumbprint: that of the account's key, None where it cannot be
+    used. key and next_key: the types of an account's, "" for none. replaced: the certificates whose provided key is
+    another one now; the others' are not. sharing: those that have the key of what is revoked. hanging: the services
+    whose delivery does not end.
     """
 
     def __init__(self, places: Places) -> None:
         super().__init__(places)
         self.undeliverable: dict[str, str] = {}
+        self.remarks: dict[str, str] = {}
         self.challenge_method = "directory"
         self.port_problem = ""
         self.records: set[tuple[str, str]] = set()
@@ -83,7 +85,8 @@ class Privd(Peer):
 
     async def new_account(self, _: varlink.Call, **given: Any) -> dict[str, Any]:
         await self.note("NewAccount", **given)
-        if not self.account_file(given["account"]).exists():
+        path = self.account_file(given["account"])
+        if not path.exists() or (given["directory"] and f'"{given["directory"]}"' not in path.read_text()):
             self.configure_account(given["account"], given["directory"])
         return {}
 
@@ -176,7 +179,12 @@ class Privd(Peer):
         (self.places.certificates / given["certificate"] / "privkey.pem").chmod(0o640)
         return {
             "deliveries": [
-                {"service": service, "error": self.undeliverable.get(service, "")} for service in given["services"]
+                {
+                    "service": service,
+                    "error": self.undeliverable.get(service, ""),
+                    "remark": self.remarks.get(service, ""),
+                }
+                for service in given["services"]
             ]
         }
 

@@ -97,6 +97,16 @@ class Caller:
         """How a job ended."""
         return str((await self.until("JobRemoved", number)).body[3])
 
+    def error(self, number: int) -> list[str]:
+        """Name and message of the error that a job has ended with."""
+        return list(self.last(number, "Error") or ["", ""])
+
+    def last(self, number: int, name: str) -> Any:
+        """What a property of a job was at last, None where it never changed."""
+        changes = [one for one in self.signals if one.path == f"{ROOT}/job/_{number}" and len(one.body) == 3]
+        values = [change.body[1][name].value for change in changes if name in change.body[1]]
+        return values[-1] if values else None
+
 
 @dataclass
 class Rig:

@@ -478,3 +478,130 @@ def test_one_job_at_a_time(tmp_path: Path) -> None:
             assert await it.caller.result(number) == "done"
 
     asyncio.run(run())
+
+
+# Accounts that no CA has registered.
+
+_TYPO = "https://typo.example/directory"
+_UNSENT = VarlinkError("org.acmed.Client.Unreachable", url=_TYPO, message="no such host", unsent=True)
+_LOST = VarlinkError("org.acmed.Client.Unreachable", url=_DIRECTORY, message="no answer came")
+
+
+def _failure(it: Rig, number: int) -> str:
+    return it.caller.error(number)[0].rpartition(".")[2]
+
+
+def test_slip_in_the_directory_is_mended_by_adding_it_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.errors["Register"] = _UNSENT
+            given = _GOOD | {"directory": Variant("s", _TYPO)}
+            number = await _add(it, **given)
+            assert await it.caller.result(number) == "failed"
+            it.clientd.errors.clear()
+            assert await it.caller.result(await _add(it, **_GOOD)) == "done"
+            assert [one["directory"] for one in it.privd.given("NewAccount")] == [_TYPO, _DIRECTORY]
+            # Now it is an account, and that stays where it is.
+            with pytest.raises(DBusError) as caught:
+                await _add(it, **given)
+            assert caught.value.name == "org.acmed1.Error.AccountExists"
+            assert _DIRECTORY in caught.value.message
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("key", [None, '{"kty":"EC"}'])
+def test_account_that_is_not_registered_goes_without_a_word_to_the_ca(tmp_path: Path, key: str | None) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            method = "FindAccount" if key else "Register"
+            it.clientd.errors[method] = _UNSENT
+            given = _GOOD | {"directory": Variant("s", _TYPO)} | ({"key": Variant("s", key)} if key else {})
+            assert await it.caller.result(await _add(it, **given)) == "failed"
+            asked = list(it.clientd.called)
+            number = await _change(it, "Deactivate")
+            assert await it.caller.result(number) == "done"
+            assert f"not registered at {_TYPO}" in it.caller.last(number, "Detail")
+            assert it.clientd.called == asked
+            assert it.privd.called[-1] == "RetireAccount"
+            assert "PermitAccount" not in it.privd.called
+            assert not it.privd.account_file("second").exists()
+
+    asyncio.run(run())
+
+
+def test_account_that_a_ca_may_have_made_is_asked_for_before_it_goes(tmp_path: Path) -> None:
+    """Its key is the only way to it."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.errors["Register"] = _LOST
+            assert await it.caller.result(await _add(it, **_GOOD)) == "failed"
+            for attempt in (_change(it, "Deactivate"), _add(it, **(_GOOD | {"directory": Variant("s", _TYPO)}))):
+                with pytest.raises(DBusError, match="not known") as caught:
+                    await attempt
+                assert caught.value.name == "org.acmed1.Error.NoSuchAccount"
+            it.clientd.errors.clear()
+            assert await it.caller.result(await _add(it, **_GOOD)) == "done"
+            assert it.clientd.called == ["Register", "FindAccount"]
+            assert await it.caller.result(await _change(it, "Deactivate")) == "done"
+            assert it.clientd.called[-1] == "DeactivateAccount"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("errors", "asked", "removable"),
+    [
+        ([_acme("invalidContact", "no", 400)], False, True),
+        ([_LOST, _acme("accountDoesNotExist", "no", 400), _acme("invalidContact", "no", 400)], True, True),
+        ([_LOST, _UNSENT], True, False),
+    ],
+)
+def test_what_is_known_of_an_account_after_attempts(
+    tmp_path: Path, errors: list[VarlinkError], asked: bool, removable: bool
+) -> None:
+    for error in errors:
+        if "final" in error.parameters:
+            error.parameters["final"] = False
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.failures["Register"] = [errors[0], *errors[2:]]
+            it.clientd.failures["FindAccount"] = errors[1:2]
+            for _ in range(2 if asked else 1):
+                assert await it.caller.result(await _add(it, **_GOOD)) == "failed"
+            if removable:
+                assert await it.caller.result(await _change(it, "Deactivate")) == "done"
+            else:
+                with pytest.raises(DBusError, match="not known"):
+                    await _change(it, "Deactivate")
+
+    asyncio.run(run())
+
+
+def test_account_that_a_certificate_may_come_to_is_not_removed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure_account("second", _TYPO)
+            it.privd.configure("www.example.com", ["www.example.com"], account="default", failover=["second"])
+            with pytest.raises(DBusError, match=r"used by www\.example\.com") as caught:
+                await _change(it, "Deactivate")
+            assert caught.value.name == "org.acmed1.Error.InvalidConfiguration"
+
+    asyncio.run(run())
+
+
+def test_account_that_the_ca_does_not_know_any_more(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            path = f"{ROOT}/account/default"
+            unknown = _acme("accountDoesNotExist", "no such account", 400)
+            unknown.parameters["final"] = False
+            it.clientd.failures["Order"] = [unknown]
+            assert await it.caller.result(await it.caller.order("", "www.example.com")) == "failed"
+            assert (await it.caller.properties(path, ACCOUNT))["Status"] == "unknown"
+            assert await it.caller.result(await it.caller.renew()) == "done"
+            assert (await it.caller.properties(path, ACCOUNT))["Status"] == "valid"
+
+    asyncio.run(run())

@@ -140,6 +140,25 @@ def test_an_order_that_is_lost_at_finalize_is_no_reason_to_wait(tmp_path: Path) 
     asyncio.run(run())
 
 
+def test_a_chain_that_is_refused_is_no_reason_to_wait(tmp_path: Path) -> None:
+    """That CA has issued, and is not waited for when it is away at the next attempt."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configure(it)
+            it.privd.errors["Install"] = VarlinkError(
+                "org.acmed.Priv.InvalidChain", certificate="www.example.com", message="it is for another key"
+            )
+            assert await it.caller.result(await it.caller.order("www.example.com")) == "failed"
+            it.privd.errors.clear()
+            it.clientd.unreachable = {"one"}
+            it.clientd.calls.clear()
+            assert await it.caller.result(await it.caller.renew(force=True)) == "done"
+            assert _tried(it) == ["one", "two"]
+
+    asyncio.run(run())
+
+
 def test_own_limit(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
@@ -147,9 +166,10 @@ def test_own_limit(tmp_path: Path) -> None:
             assert await it.caller.result(await it.caller.order("www.example.com")) == "done"
             assert await it.caller.result(await it.caller.renew(force=True)) == "done"
             assert _tried(it) == ["one", "two"]
-            assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
+            number = await it.caller.renew(force=True)
+            assert await it.caller.result(number) == "failed"
             assert _tried(it) == ["one", "two"]  # neither CA has heard of it
-            name, message = (await it.caller.properties())["LastError"]
+            name, message = it.caller.error(number)
             assert name == "org.acmed1.Error.RateLimited"
             assert "not before" in message
 

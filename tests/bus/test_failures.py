@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from acmed.bus import DBusError, Variant
+from acmed.manager import clock
+from acmed.manager.clock import HOUR, MINUTE
 from acmed.varlink import VarlinkError
 from tests.bus.peers import certificate
 from tests.bus.rig import EVERYBODY, rig
@@ -26,6 +28,31 @@ _ACME: dict[str, Any] = {
         {"identifier": {"type": "dns", "value": "b.example.com"}, "type": "dns", "detail": "Two of them are refused"},
     ],
 }
+
+
+def test_certificate_of_a_day_is_renewed_when_the_ca_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its CA is away for 2.5 of the 12 hours that there are."""
+    real, passed = clock.now, 0
+    monkeypatch.setattr(clock, "now", lambda: real() + passed)
+
+    async def run() -> None:
+        nonlocal passed
+        async with rig(tmp_path) as it:
+            name, life = "www.example.com", timedelta(hours=24)
+            it.privd.configure(name, [name])
+            it.privd.install(name, certificate([name], begun=timedelta(hours=12, minutes=1), lifetime=life))
+            end = (await it.caller.properties())["NotAfter"]
+            results = []
+            while "done" not in results:
+                it.clientd.unreachable = {"default"} if passed < 150 * MINUTE else set()
+                (jobs,) = await it.caller.manager("RenewDue", "t", 0)
+                results += [await it.caller.result(number) for _, number, _ in jobs]
+                passed += 15 * MINUTE
+                assert clock.now() < end
+            assert passed <= 6 * HOUR
+            assert 3 <= results.count("failed") <= 5
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(
@@ -280,5 +307,59 @@ def test_broken_state_is_set_aside(tmp_path: Path) -> None:
             assert (await it.caller.properties())["State"] == "valid"
             assert await it.caller.result(await it.caller.renew(force=True)) == "done"
             assert len(list(it.places.state.glob("*/*.broken"))) == 3
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_renewal_before_its_time_that_fails_is_no_failure_of_the_certificate(
+    tmp_path: Path, new_key: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing would try it again: it would be failing until it is due."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            (it.places.etc / "acmed.toml").open("a").write('[notify]\nmail = "root"\n')
+            assert await it.caller.result(await it.caller.order("", "www.example.com")) == "done"
+            before = await it.caller.properties()
+            it.clientd.errors["Order"] = VarlinkError(
+                "org.acmed.Client.Unreachable", url="https://ca.example/", message="refused"
+            )
+            number = await it.caller.renew(force=True, new_key=new_key)
+            assert await it.caller.result(number) == "failed"
+            assert it.caller.error(number) == ["org.acmed1.Error.Unreachable", "https://ca.example/: refused"]
+            assert await it.caller.properties() == before
+            assert before["State"] == "valid"
+            assert not [signal for signal in it.caller.signals if signal.member == "CertificateFailed"]
+            assert "Notify" not in it.privd.called
+
+    asyncio.run(run())
+    assert "renew of www.example.com: org.acmed1.Error.Unreachable: https://ca.ex" in capsys.readouterr().err
+
+
+def test_renewal_that_is_wanted_and_fails_is_a_failure_however_it_was_begun(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure("www.example.com", ["www.example.com"])
+            it.privd.install("www.example.com", certificate(["www.example.com"], begun=timedelta(days=70)))
+            it.clientd.unreachable.add("default")
+            assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
+            values = await it.caller.properties()
+            assert (values["State"], values["Failures"]) == ("failing", 1)
+
+    asyncio.run(run())
+
+
+def test_service_of_which_nothing_is_installed_is_told_of_and_owed_nothing(tmp_path: Path) -> None:
+    """It may be installed later, and then reads what is there."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.remarks = {"nginx": "no unit of nginx is installed", "postfix": "nor of postfix"}
+            number = await it.caller.order("", "www.example.com", services=_NGINX)
+            assert await it.caller.result(number) == "done"
+            assert it.caller.last(number, "Detail") == "no unit of nginx is installed; nor of postfix"
+            values = await it.caller.properties()
+            assert (values["State"], values["Undelivered"], values["LastError"]) == ("valid", [], ["", ""])
 
     asyncio.run(run())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from acmed.bus import Variant
+from acmed.manager import clock
 from acmed.manager.objects import objectpaths
 from tests.bus.listening import Listening
 from tests.bus.peers import certificate
@@ -89,6 +90,28 @@ def test_window_for_renewal_that_is_out_of_this_world(tmp_path: Path, start: int
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("seconds", [10**12, -1])
+def test_when_to_ask_again_that_is_out_of_this_world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """Neither by the next call, nor never."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure(_NAME, [_NAME])
+            it.privd.install(_NAME, certificate([_NAME]))
+            it.clientd.window["retryAfter"] = seconds
+            for _ in range(2):
+                await it.caller.manager("RenewDue", "t", 0)
+            assert it.clientd.called.count("RenewalInfo") == 1
+            now = clock.now() + clock.DAY
+            monkeypatch.setattr(clock, "now", lambda: now)
+            await it.caller.manager("RenewDue", "t", 0)
+            assert it.clientd.called.count("RenewalInfo") == 2
+
+    asyncio.run(run())
+
+
 def test_names_of_a_ca_in_dns(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
@@ -124,6 +147,20 @@ def test_what_holds_a_port(tmp_path: Path) -> None:
             it.privd.configure(_NAME, [_NAME])
             it.privd.port_problem = _ODD
             (found,) = await it.caller.call(WWW, CERTIFICATE, "Check", "a{sv}", {})
+            assert all(word.isprintable() for finding in found for word in finding)
+
+    asyncio.run(run())
+
+
+def test_what_was_found_in_dns(tmp_path: Path) -> None:
+    """acme-dnsd too reads what the network sends."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure(_NAME, [_NAME])
+            it.dnsd.find_error(_ODD, _NAME, _ODD, severity=_ODD)
+            (found,) = await it.caller.call(WWW, CERTIFICATE, "Check", "a{sv}", {})
+            assert "val" in str(found)
             assert all(word.isprintable() for finding in found for word in finding)
 
     asyncio.run(run())

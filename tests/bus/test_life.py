@@ -2,6 +2,8 @@
 """acmed comes and goes: SIGKILL in the middle of a job, and the exit when there is nothing to do."""
 
 import asyncio
+import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from acmed.bus import DBusError, Variant
 from acmed.manager import main
 from acmed.varlink import VarlinkError
+from tests.bus.peers import certificate
 from tests.bus.rig import EVERYBODY, NAME, NOBODY, ROOT, Caller, rig
 
 _SERVICES = Variant("as", ["nginx"])
@@ -124,6 +127,37 @@ def test_numbers_and_failures_outlive_acmed(tmp_path: Path) -> None:
             assert await it.caller.properties() == before
             assert before["Undelivered"] == [["nginx", "not today"]]
             assert await it.caller.renew(force=True) == first + 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("broken", ["directory", "number", "counter"])
+def test_file_of_its_state_that_is_broken_stops_nothing(tmp_path: Path, broken: str) -> None:
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            for name in ("aaa.example.com", "www.example.com"):
+                it.privd.configure(name, [name])
+                it.privd.install(name, certificate([name], begun=timedelta(days=70)))
+            match broken:
+                case "directory":
+                    for directory in ("certificates", "accounts", "owed", "limits"):
+                        (it.places.state / directory / "default.json").mkdir(parents=True)
+                        (it.places.state / directory / "aaa.example.com.json").mkdir()
+                    (it.places.state / "jobs" / "7.json").mkdir(parents=True)
+                case "number":
+                    for directory, content in (
+                        ("certificates", {"failures": 10**30}),
+                        ("owed", {"presented": [], "since": 0, "failures": 0, "tried": 0, "retry_at": 10**18}),
+                    ):
+                        (it.places.state / directory).mkdir(parents=True)
+                        (it.places.state / directory / "aaa.example.com.json").write_text(json.dumps(content))
+                case "counter":
+                    (it.places.state / "last-job").mkdir(parents=True)
+            await it.start(EVERYBODY)
+            (jobs,) = await it.caller.manager("RenewDue", "t", 0)
+            assert [name for name, _, _ in jobs] == ["aaa.example.com", "www.example.com"]
+            for _, number, _ in jobs:
+                assert await it.caller.result(number) == "done"
 
     asyncio.run(run())
 

@@ -30,9 +30,10 @@ def _sent(it: Rig) -> list[str | None]:
 
 async def _renewed(it: Rig) -> str:
     """How a renewal ends; the last part of its error, or done."""
-    if await it.caller.result(await it.caller.renew(force=True)) == "done":
+    number = await it.caller.renew(force=True)
+    if await it.caller.result(number) == "done":
         return "done"
-    return str((await it.caller.properties())["LastError"][0]).rpartition(".")[2]
+    return it.caller.error(number)[0].rpartition(".")[2]
 
 
 def test_replacement_that_the_ca_takes_is_not_counted(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from acmed.bus import DBusError, Variant
+from acmed.manager import authority
 from tests.bus import polkit
 from tests.bus.peers import certificate, der, request
 from tests.bus.rig import ACCOUNT, CERTIFICATE, JOB, MANAGER, NOBODY, ROOT, WWW, Caller, Rig, rig
@@ -108,10 +109,10 @@ _CHANGES: list[tuple[str, str, str, str, tuple[Any, ...], str, dict[str, str]]] 
         MANAGER,
         "AddAccount",
         "sa{sv}",
-        ("", _ACCOUNT),
+        ("third", _ACCOUNT),
         "org.acmed1.manage-accounts",
         {
-            "account": "default",
+            "account": "third",
             "directory": "https://acme-staging-v02.api.letsencrypt.org/directory",
             "key-type": "ecdsa-p256",
         },
@@ -302,6 +303,26 @@ def test_caller_that_leaves_while_polkit_thinks(tmp_path: Path) -> None:
             await it.caller.manager("ListJobs")
             assert await it.caller.manager("ListJobs") == [[]]
             assert it.privd.calls == []
+
+    asyncio.run(run())
+
+
+def test_dialogue_that_nobody_answers_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late answer would have no effect, and the person not know it."""
+    monkeypatch.setattr(authority, "_INTERACTIVE_TIMEOUT", 0.1)
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            asked = _prepare(it)
+            asked.release.clear()
+            for _ in range(2):
+                with pytest.raises(DBusError, match="polkit did not decide on org.acmed1.reload") as refused:
+                    await it.caller.manager("Reload", interactive=True)
+                assert refused.value.name == _DENIED
+            assert len(set(asked.ids)) == 2
+            assert asked.cancelled == asked.ids
+            asked.release.set()
+            await asked.settled()
 
     asyncio.run(run())
 

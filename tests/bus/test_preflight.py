@@ -70,8 +70,8 @@ def test_nothing_can_be_in_the_way_of_an_order_whose_names_are_valid(tmp_path: P
 def test_what_is_in_danger_is_ordered_whatever_dns_says(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], what: str, age: int, result: str
 ) -> None:
-    """The CA may see another DNS than this host. What is only due can wait for somebody to look; and where the clock is
-    wrong, so is what it says of a danger.
+    """The CA may see another DNS than this host. What is only due can wait for somebody to look; and by a clock that
+    is far ahead, what is ordered would be due again at once.
     """
 
     async def run() -> None:
@@ -84,6 +84,43 @@ def test_what_is_in_danger_is_ordered_whatever_dns_says(
 
     asyncio.run(run())
     assert ("resolve is wrong. It is ordered all the same" in capfd.readouterr().err) == (result == "done")
+
+
+@pytest.mark.parametrize(
+    ("age", "offset", "result"),
+    [
+        (timedelta(days=75, hours=10), -72_000, "failed"),
+        (timedelta(days=75, hours=10), -7_200, "done"),
+        (timedelta(days=74, hours=23, minutes=30), 0, "failed"),
+        (timedelta(days=74, hours=23, minutes=30), 3_600, "done"),
+    ],
+)
+def test_danger_is_by_the_clock_of_the_ca(tmp_path: Path, age: timedelta, offset: int, result: str) -> None:
+    """This host's is not so wrong that nothing could be ordered. Danger begins after 75 of 90 days. age: by this
+    host's clock.
+    """
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.privd.configure("www.example.com", ["www.example.com"])
+            it.privd.install("www.example.com", certificate(["www.example.com"], begun=age))
+            it.clientd.clock_offset = offset
+            _break(it, "resolve")
+            assert await it.caller.result(await it.caller.renew()) == result
+            assert ("Order" in it.clientd.called) == (result == "done")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("offset", [3_600, -80_000])
+def test_clock_that_does_no_harm_stops_no_order(tmp_path: Path, capfd: pytest.CaptureFixture[str], offset: int) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.clock_offset = offset
+            assert (await _order(it))[0] == "done"
+
+    asyncio.run(run())
+    assert f"Preflight (clock): default: this host's clock is {abs(offset)} s " in capfd.readouterr().err
 
 
 def test_only_the_way_that_is_taken_counts_for_an_order_that_there_is(tmp_path: Path) -> None:
@@ -275,7 +312,8 @@ def test_check_says_it_all_and_orders_nothing(tmp_path: Path) -> None:
                 ("port", "http-01", "error"),
             ]
             assert findings[3][3] == "port 80 cannot be opened: nginx has it"
-            assert it.clientd.called == ["Directory"]
+            (asked,) = it.clientd.given("Directory")
+            assert asked["fresh"], "whoever checks wants to know how the CA is now"
 
     asyncio.run(run())
 

@@ -10,7 +10,7 @@ import pytest
 
 from acmed.bus import Variant
 from acmed.manager import clock
-from acmed.manager.clock import DAY, MINUTE
+from acmed.manager.clock import DAY, HOUR, MINUTE
 from acmed.manager.upkeep import ari
 from acmed.varlink import VarlinkError
 from tests.bus.peers import certificate
@@ -93,6 +93,27 @@ def test_window_in_the_past_means_now(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert "as if it were revoked" in capfd.readouterr().err
 
 
+def test_ca_that_wants_each_at_once_gets_its_way_once_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, passed = clock.now, 0
+    monkeypatch.setattr(clock, "now", lambda: real() + passed)
+
+    async def run() -> None:
+        nonlocal passed
+        async with rig(tmp_path) as it:
+            _configured(it)
+            it.clientd.window = _window(-DAY, -MINUTE)
+            renewed = []
+            for hour in range(0, 51, 3):
+                passed = hour * HOUR
+                for _, number, _ in await _due(it):
+                    assert await it.caller.result(number) == "done"
+                    renewed.append(hour)
+            assert renewed == [0, 24, 48]
+            assert len(it.clientd.given("Order")) == 3
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -112,6 +133,23 @@ def test_ca_that_cannot_be_asked_fails_nothing(tmp_path: Path, error: VarlinkErr
             assert it.clientd.called == ["RenewalInfo"]
             values = await it.caller.properties()
             assert (values["State"], values["Failures"], values["LastError"]) == ("valid", 0, ["", ""])
+
+    asyncio.run(run())
+
+
+def test_ca_that_says_when_to_ask_again_as_it_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            _configured(it)
+            it.clientd.errors["RenewalInfo"] = VarlinkError(
+                "org.acmed.Client.Acme",
+                type="rateLimited", detail="sorry", status=429, retryAfter=12 * 3600, final=False, subproblems=[],
+            )  # fmt: skip
+            begin = clock.now()
+            for hours, asked in ((0, 1), (11, 1), (13, 2)):
+                monkeypatch.setattr(clock, "now", lambda moment=begin + hours * clock.HOUR: moment)
+                assert await _due(it) == []
+                assert it.clientd.called.count("RenewalInfo") == asked
 
     asyncio.run(run())
 

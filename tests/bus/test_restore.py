@@ -2,6 +2,7 @@
 """Installed files that are missing or were changed."""
 
 import asyncio
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def _put_back(it: Rig, directory: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["privkey", "cert", "chain", "fullchain"])
-@pytest.mark.parametrize("change", ["gone", "other"])
+@pytest.mark.parametrize("change", ["gone", "other", "mode"])
 def test_damaged_file_is_put_back_by_the_timer(tmp_path: Path, kind: str, change: str) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
@@ -46,6 +47,8 @@ def test_damaged_file_is_put_back_by_the_timer(tmp_path: Path, kind: str, change
             path = directory / f"{kind}.pem"
             if change == "gone":
                 path.unlink()
+            elif change == "mode":
+                path.chmod(0o666)
             else:
                 path.write_text("something else\n")
             assert (await it.caller.properties())["Damaged"]
@@ -61,6 +64,27 @@ def test_damaged_file_is_put_back_by_the_timer(tmp_path: Path, kind: str, change
             values = await it.caller.properties()
             assert (values["State"], values["Damaged"]) == ("valid", False)
             assert await _due(it) == []
+
+    asyncio.run(run())
+
+
+def test_what_an_older_acmed_knew_of_files_is_no_difference(tmp_path: Path) -> None:
+    """It did not note who may read them; as they are now, they are known from now on."""
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=None) as it:
+            await it.start_process()
+            directory = await _ordered(it)
+            path = it.places.state / "certificates" / f"{_NAME}.json"
+            known = json.loads(path.read_text())
+            known["files"] = " ".join("-".join(one.split("-")[:3]) for one in known["files"].split(" "))
+            await it.kill()
+            path.write_text(json.dumps(known))
+            await it.start_process()
+            assert not (await it.caller.properties())["Damaged"]
+            assert await _due(it) == []
+            (directory / "privkey.pem").chmod(0o666)
+            assert (await it.caller.properties())["Damaged"]
 
     asyncio.run(run())
 

@@ -26,6 +26,11 @@ async def _ordered(it: Rig) -> str:
     return str((await it.caller.properties())["FingerprintSHA256"])
 
 
+def _want_another(it: Rig) -> None:
+    """It is due from now on: that it cannot be renewed is a failure of its own."""
+    it.privd.configure("www.example.com", ["www.example.com", "mail.example.com"])
+
+
 async def _revoke(it: Rig, reason: int = 4, **options: bool) -> int:
     given = {key.replace("_", "-"): Variant("b", value) for key, value in options.items()}
     number, _ = await it.caller.call(WWW, CERTIFICATE, "Revoke", "ua{sv}", reason, given)
@@ -82,6 +87,7 @@ def test_pause_after_failures_does_not_keep_a_revoked_one_in_use(tmp_path: Path)
     async def run() -> None:
         async with rig(tmp_path) as it:
             await _ordered(it)
+            _want_another(it)
             it.clientd.unreachable.add("default")
             for _ in range(4):
                 assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
@@ -102,6 +108,7 @@ def test_failures_after_a_revocation_are_another_row(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
             await _ordered(it)
+            _want_another(it)
             it.clientd.errors["Order"] = _acme("serverInternal", "not now")
             for _ in range(3):
                 assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
@@ -121,6 +128,7 @@ def test_time_that_the_ca_asked_for_is_kept_and_told(tmp_path: Path) -> None:
     async def run() -> None:
         async with rig(tmp_path) as it:
             await _ordered(it)
+            _want_another(it)
             it.clientd.unreachable.add("default")
             for _ in range(4):
                 assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
@@ -138,6 +146,30 @@ def test_time_that_the_ca_asked_for_is_kept_and_told(tmp_path: Path) -> None:
             assert "too many" in values["LastError"][1]
             assert f"it is not replaced before {clock.text(values['RetryAt'])}: too many" in _detail(it, number)
             assert await it.caller.manager("ListJobs") == [[]]
+            assert (await it.caller.manager("RenewDue", "t", 0)) == [[]]
+
+    asyncio.run(run())
+
+
+def test_time_that_the_ca_asked_for_counts_however_it_came_to_be_asked(tmp_path: Path) -> None:
+    """By a renewal before its time, whose failure is none of the certificate's."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            await _ordered(it)
+            it.clientd.errors["Order"] = VarlinkError(
+                "org.acmed.Client.Acme", type="rateLimited", detail="too many", status=429, retryAfter=7200,
+                final=False, subproblems=[],
+            )  # fmt: skip
+            begun = clock.now()
+            assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
+            values = await it.caller.properties()
+            assert (values["State"], values["RetryAt"], values["LastError"]) == ("valid", 0, ["", ""])
+            number = await _revoke(it)
+            assert await it.caller.result(number) == "done"
+            values = await it.caller.properties()
+            assert values["RetryAt"] - begun >= 120 * MINUTE
+            assert "the CA has asked for that time" in _detail(it, number)
             assert (await it.caller.manager("RenewDue", "t", 0)) == [[]]
 
     asyncio.run(run())
@@ -171,6 +203,28 @@ def test_replacement_that_fails_is_tried_again_with_a_new_key(tmp_path: Path) ->
             it.clientd.errors.clear()
             assert await it.caller.result(await it.caller.renew()) == "done"
             assert [given["new_key"] for given in it.privd.given("NewRequest")][1:] == [True, True]
+
+    asyncio.run(run())
+
+
+def test_revocation_that_failed_is_told_as_one_and_not_tried_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            await _ordered(it)
+            assert (await it.caller.properties())["LastErrorJob"] == ""
+            it.clientd.errors["Revoke"] = VarlinkError(
+                "org.acmed.Client.Unreachable", url="https://ca.example/dir", message="Connection refused"
+            )
+            assert await it.caller.result(await _revoke(it, 1)) == "failed"
+            values = await it.caller.properties()
+            assert (values["State"], values["LastErrorJob"]) == ("valid", "revoke")
+            assert (values["Failures"], values["RetryAt"]) == (0, 0)
+            it.clientd.errors.clear()
+            assert (await it.caller.manager("RenewDue", "t", 0)) == [[]]
+            assert it.clientd.called.count("Revoke") == 1
+            assert await it.caller.result(await _revoke(it, 1, replace=False)) == "done"
+            values = await it.caller.properties()
+            assert (values["State"], values["LastErrorJob"]) == ("revoked", "")
 
     asyncio.run(run())
 

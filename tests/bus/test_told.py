@@ -98,7 +98,8 @@ def test_first_failure_in_a_row_is_told_and_then_one_a_day(tmp_path: Path) -> No
             assert await it.caller.result(await it.caller.renew()) == "done"
             # Another row.
             it.clientd.unreachable.add("default")
-            assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
+            it.privd.configure(_NAME, [_NAME, "mail.example.com"])
+            assert await it.caller.result(await it.caller.renew()) == "failed"
             assert len(await _told(it, 2)) == 2
 
     asyncio.run(run())

@@ -152,6 +152,22 @@ def test_a_new_key_with_a_kill_before_and_after_the_ca_has_it(
     order(machine)
 
 
+def test_a_slip_in_the_directory(machine: Machine, life: Gate) -> None:
+    """The account is nowhere yet: it is given the right directory, or goes again, and no CA is asked for that."""
+    ctl = Acmectl(machine)
+    typo = ["--directory", "https://no-such-ca.invalid/directory", "--agree-tos"]
+    for name in ("life-slip", "life-gone"):
+        assert machine.run(["acmectl", "account", "add", name, *typo], check=False).returncode != 0
+    gone = ctl.run("account", "deactivate", "life-gone")
+    assert "it was not registered at https://no-such-ca.invalid/directory, which was not asked" in gone.stdout
+    assert "life-gone" not in ctl.text("account", "list")
+    assert len(machine.run(["sh", "-c", f"ls -d {ARCHIVE}/life-gone-*"]).stdout.split()) == 1
+    add(machine, "life-slip", *BOUND, "/run/hmac")
+    again = machine.run(["acmectl", "account", "add", "life-slip", *typo], check=False)
+    assert again.returncode == 6, again.stderr
+    ctl.run("account", "deactivate", "life-slip")
+
+
 def test_the_end(machine: Machine, life: Gate) -> None:
     add(machine, "life-end", *BOUND, "/run/hmac")
     machine.run(["acmectl", "order", NAME, "--account", "life-end"])

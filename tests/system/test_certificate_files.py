@@ -241,6 +241,25 @@ def test_what_was_only_touched_is_not_delivered_again(host: Host) -> None:
     assert (host.hook(), host.shell(f"stat -L -c %i {LINK}/privkey.pem")) == ([], inode)
 
 
+def test_where_the_kept_key_is_damaged_copies_stay_as_they_are(host: Host) -> None:
+    """What is published is another user's, so that it cannot stand in for it."""
+    before, serial = host.shell(f"sha256sum {DIRECTORY}/*"), host.serial()
+    host.shell(f"truncate -s 100 /var/lib/acme-privd/sets/{NAME}/*/privkey.pem")
+    host.edit(mode="0640")
+    status, words = host.acmectl("renew", NAME)
+    assert (status != 0, "that acme-privd keeps is damaged" in words) == (True, True), words
+    assert host.shell(f"sha256sum {DIRECTORY}/*") == before
+    status, words = host.acmectl("status", NAME)
+    assert (status, "that acme-privd keeps is damaged" in words) == (UNDELIVERED, True), words
+    status, words = host.acmectl("restore", NAME)
+    assert (status != 0, "it is ordered again" in words) == (True, True), words
+    host.machine.wait_until("the next certificate", lambda: host.acmectl("status", NAME)[0] == 0)
+    assert host.serial() != serial
+    assert host.shell(f"cd {LINK} && openssl pkey -pubout <privkey.pem") == host.shell(
+        f"openssl x509 -in {DIRECTORY}/all.pem -noout -pubkey"
+    )
+
+
 @pytest.mark.parametrize(("key", "kind"), [("owner", "user"), ("group", "group")])
 def test_who_is_not_there(host: Host, key: str, kind: str) -> None:
     before, keys = host.serial(), host.access(f"{LINK}/privkey.pem")

@@ -138,6 +138,48 @@ def test_published_files_are_put_back(machine: Machine) -> None:
     assert call(machine, "Restore", certificate=NAME)["error"] == "NotIssued"
 
 
+def check_published(machine: Machine) -> None:
+    """What services read fits each other."""
+    halves = [
+        shell(machine, f"openssl x509 -in {LINK}/cert.pem -noout -pubkey"),
+        shell(machine, f"openssl pkey -in {LINK}/privkey.pem -pubout"),
+    ]
+    assert halves[0] == halves[1]
+
+
+@pytest.mark.parametrize("damage", ["truncate -s 0", "truncate -s 100", "cp /root/another.pem"])
+def test_a_key_that_is_damaged_before_it_is_installed(machine: Machine, damage: str) -> None:
+    ordered(machine, 1)
+    unfinished = requested(machine, 2)
+    shell(machine, "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out /root/another.pem")
+    shell(machine, f"{damage} {STATE}/pending/{NAME}/privkey.pem; rm /root/another.pem")
+    assert public(requested(machine, 3)) != public(unfinished)
+    assert "serialNumber" in ordered(machine, 3)
+    check_published(machine)
+
+
+def test_a_kept_key_that_is_damaged(machine: Machine) -> None:
+    """What is published stands in for it; where that is damaged as well, nobody gets any of it."""
+    ordered(machine, 1)
+    shell(machine, f"truncate -s 100 {STATE}/sets/{NAME}/*/privkey.pem && chgrp root {LINK}/privkey.pem")
+    delivered = call(machine, "Deliver", certificate=NAME, services=["keys"])
+    assert delivered["deliveries"][0]["error"] == ""
+    assert shell(machine, f"stat -L -c '%a %U %G' {LINK}/privkey.pem") == "640 root www-data\n"
+    check_published(machine)
+    shell(machine, f"cmp {STATE}/sets/{NAME}/*/privkey.pem {LINK}/privkey.pem")
+
+    shell(machine, f"truncate -s 100 {STATE}/sets/{NAME}/*/privkey.pem {LINK}/privkey.pem")
+    shell(machine, f"chgrp root {LINK}/privkey.pem")
+    refused = call(machine, "Deliver", certificate=NAME, services=["keys"])
+    assert refused["error"] == "InstallFailed"
+    assert f"the copy of {NAME} that acme-privd keeps is damaged" in refused["message"]
+    assert call(machine, "Restore", certificate=NAME)["error"] == "NotIssued"
+    configured(machine, "reuse-key = true")
+    assert "serialNumber" in ordered(machine, 2)
+    assert call(machine, "Deliver", certificate=NAME, services=["keys"])["deliveries"][0]["error"] == ""
+    check_published(machine)
+
+
 def test_the_end_of_a_key(machine: Machine) -> None:
     configured(machine, "reuse-key = true")
     first = requested(machine, 1)

@@ -53,6 +53,9 @@ combined = "/etc/delivery/all-{name}.pem"
 
 [service.delivery-late]
 units = ["delivery-b.service"]
+
+[service.delivery-typo]
+units = ["delivery-c.service", "delivery-nowhere.service"]
 """
 DROP_IN = "/etc/systemd/system/acme-privd.service.d/delivery.conf"
 
@@ -250,6 +253,20 @@ def test_a_service_that_comes_later_gets_what_is_there(copies: Host) -> None:
     assert copies.acmectl("status", COPIES)[0] == 0
 
 
+def test_a_service_of_which_no_unit_is_installed_is_told_of(copies: Host) -> None:
+    """There may be a mistake in the name, or it comes later: nothing is owed to it."""
+    copies.edit(COPIES, '"delivery-late"', '"delivery-late", "delivery-typo"')
+    status, words = copies.acmectl("renew", "--force", COPIES)
+    assert status == 0, words
+    remark = "no unit of service delivery-typo is installed (delivery-c.service, delivery-nowhere.service)"
+    assert f"  note: {remark}, so none was told" in words
+    journal = copies.shell("journalctl --sync; journalctl --unit acme-privd.service --priority warning --output cat")
+    assert remark in journal
+    assert copies.acmectl("status", COPIES)[0] == 0
+    copies.edit(COPIES, ', "delivery-typo"', "")
+    assert copies.events() == ["reload delivery-a", "start delivery-b", "reload delivery-b"]
+
+
 def test_a_copy_that_cannot_be_written_says_how_to_make_it_work(copies: Host) -> None:
     """The directory's drop-in is gone: what is installed stays whole, and so do the copies."""
     machine = copies.machine
@@ -259,8 +276,8 @@ def test_a_copy_that_cannot_be_written_says_how_to_make_it_work(copies: Host) ->
     before = copies.shell("cd /etc/delivery && sha256sum *")
     status, words = copies.acmectl("renew", "--force", COPIES)
     assert status == UNDELIVERED
-    assert "systemctl edit acme-privd.service" in words
-    assert "ReadWritePaths=-/etc/delivery" in words
+    assert "'acmectl config check' prints the drop-in" in words
+    assert "ReadWritePaths=-/etc/delivery" in copies.acmectl("config", "check")[1]
     assert copies.events() == ["reload delivery-b"], "delivery-late has no files"
     assert copies.shell("cd /etc/delivery && sha256sum *") == before
 

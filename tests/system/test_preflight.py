@@ -6,7 +6,7 @@ the CA.
 import contextlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -124,10 +124,10 @@ class Rig:
 
     @contextlib.contextmanager
     def ca_clock(self, seconds: int) -> Iterator[None]:
-        """The CA's is ahead by so much."""
+        """The CA's is ahead by so much, or behind where that is negative."""
         # What it knows of the CA is of another time.
         self.machine.run(["systemctl", "stop", "acme-clientd.service"])
-        self.faults.plan({"path": "/", "do": "change", "headers": {"Date": f"{{date+{seconds}}}"}})
+        self.faults.plan({"path": "/", "do": "change", "headers": {"Date": f"{{date{seconds:+}}}"}})
         try:
             yield
         finally:
@@ -196,18 +196,6 @@ def test_the_name_has_no_address(rig: Rig) -> None:
     finally:
         rig.pebble.set_default_addresses()
     rig.order(name)
-
-
-def test_the_name_cannot_be_looked_up(rig: Rig) -> None:
-    """A server has answered that it fails: the CA's resolver will hear the same."""
-    name = "preflight-servfail.example.com"
-    rig.configure(name)
-    rig.pebble.dns("set-servfail", host=f"{name}.")
-    try:
-        rig.is_refused(name, "resolve", "SERVFAIL")
-        assert rig.check(name, code=1)["caa"][0] == "error"
-    finally:
-        rig.pebble.dns("clear-servfail", host=f"{name}.")
 
 
 def test_the_name_is_somewhere_else(rig: Rig) -> None:
@@ -291,10 +279,20 @@ def test_nginx_has_the_port(rig: Rig, port: int, challenge: str) -> None:
 def test_the_clock_is_wrong(rig: Rig) -> None:
     name = "preflight-clock.example.com"
     rig.configure(name)
-    with rig.ca_clock(3600):
-        rig.is_refused(name, "clock", "s behind that of the CA; see 'timedatectl'")
-    with rig.ca_clock(120):
-        rig.goes_on(name, "clock", "s behind that of the CA")
+    with rig.ca_clock(7200):
+        rig.is_refused(name, "clock", "s behind that of the CA: what is issued would not be valid here yet")
+    with rig.ca_clock(-200_000):
+        rig.is_refused(name, "clock", "s ahead of that of the CA: certificates would be renewed far too early")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(3000, "s behind that of the CA"), (-80_000, "s ahead of that of the CA")]
+)
+def test_the_clock_is_wrong_and_does_no_harm(rig: Rig, seconds: int, words: str) -> None:
+    name = f"preflight-clock{seconds}.example.com".replace("clock-", "early")
+    rig.configure(name)
+    with rig.ca_clock(seconds):
+        rig.goes_on(name, "clock", words)
 
 
 def test_a_limit_of_our_own_is_reached(rig: Rig) -> None:
@@ -335,7 +333,36 @@ def test_the_update_key_is_refused(rig: Rig) -> None:
         machine.run(["systemctl", "stop", "acme-dnsd.service"])
 
 
+def test_acme_dnsd_is_not_there(rig: Rig) -> None:
+    """Who has it set a record orders nothing; for others that is a warning."""
+    name, words = "preflight-dnsd.example.com", "DNS was not looked at: "
+    rig.machine.run(["systemctl", "stop", "acme-dnsd.socket", "acme-dnsd.service"])
+    try:
+        rig.configure(name, challenge="dns-01")
+        rig.is_refused(name, "dns", words)
+        rig.configure(name, challenge="http-01")
+        rig.goes_on(name, "dns", words)
+    finally:
+        rig.machine.run(["systemctl", "start", "acme-dnsd.socket"])
+
+
 # What stops nothing.
+
+
+def test_the_ca_says_nothing_of_itself(rig: Rig) -> None:
+    """An order finds out for itself."""
+    name = "preflight-directory.example.com"
+    rig.configure(name)
+    rig.machine.run(["systemctl", "stop", "acme-clientd.service"])  # what it knows of the CA is of another time
+    rig.faults.plan({"path": "/", "do": "refuse", "status": 404, "headers": PROBLEM, "body": NOT_NOW})
+    try:
+        found = rig.check(name)
+        severity, message = found["directory"]
+        assert (severity, message.startswith("The CA cannot be asked: ")) == ("warning", True)
+        assert "clock" not in found
+    finally:
+        rig.faults.plan()
+    rig.order(name)
 
 
 def test_no_resolver_is_there(rig: Rig) -> None:
@@ -348,6 +375,56 @@ def test_no_resolver_is_there(rig: Rig) -> None:
     with rig.asks(NOBODY):
         assert rig.check(name)["caa"][0] == "warning"
         rig.goes_on(name, "resolve", words)
+
+
+def test_the_resolver_refuses(rig: Rig) -> None:
+    """That is what it says; the CA's says something else."""
+    name = "preflight-refused.example.com"
+    rig.configure(name)
+    with Bind(rig.machine, "refusing", [RESOLVER]), rig.asks(RESOLVER):
+        refused = f"the resolver {RESOLVER} answers REFUSED; if the CA meets the same, it "
+        severity, message = rig.check(name)["caa"]
+        assert (severity, f"{refused}may not issue" in message) == ("warning", True), message
+        rig.goes_on(name, "resolve", f"{refused}cannot connect")
+
+
+def test_the_resolver_fails_and_so_does_that_of_the_ca(rig: Rig) -> None:
+    """Then it is the CA that says so."""
+    name = "preflight-servfail.example.com"
+    rig.configure(name)
+    rig.pebble.dns("set-servfail", host=f"{name}.")
+    try:
+        found = rig.check(name)
+        assert {check: severity for check, (severity, _) in found.items() if severity != "ok"} == {
+            "resolve": "warning",
+            "caa": "warning",
+        }
+        assert "answers SERVFAIL; if the CA meets the same, it cannot connect" in found["resolve"][1]
+        assert "org.acmed1.AcmeError." in rig.order(name, code=1)
+        assert rig.validated()
+    finally:
+        rig.pebble.dns("clear-servfail", host=f"{name}.")
+
+
+def test_the_zone_s_servers_cannot_be_asked_about_a_lasting_record(rig: Rig) -> None:
+    """What the resolver says of it counts."""
+    machine, name = rig.machine, "www.kept.test"
+    uri = rig.ctl.json("account", "show", ACCOUNT)["uri"]
+    record = f'_validation-persist.www TXT "pebble.test; accounturi={uri}"'
+    zone = Zone("kept.test", (("ns1", (NOBODY,)),), record)
+    rig.configure("preflight-lasting", names=[name], challenge="dns-persist-01")
+    for records, severity, words, code in (
+        (record, "warning", "; the resolver has it", 0),
+        ("", "error", "; by the resolver: there is none", 1),
+    ):
+        zones = [replace(zone, records=records)]
+        with Bind(machine, "resolver", [RESOLVER], zones, forward={}), rig.asks(RESOLVER):
+            found, message = rig.check("preflight-lasting", code=code)["records"]
+            assert (found, words in message) == (severity, True), message
+            assert f"ns1.kept.test ({NOBODY}) refuses connections: no name server there" in message
+            said = rig.order("preflight-lasting", code=1)
+            assert rig.ordered() == (severity == "warning")
+            assert (FAILED in said) == (severity == "error")
 
 
 def test_the_resolver_says_nothing(rig: Rig) -> None:
@@ -364,7 +441,7 @@ def test_the_resolver_says_nothing(rig: Rig) -> None:
 def test_it_is_turned_off(rig: Rig) -> None:
     name = "preflight-off.example.com"
     rig.configure(name, preflight=False)
-    with rig.caa(name, ";"), rig.asks(NOBODY), rig.ca_clock(3600):
+    with rig.caa(name, ";"), rig.asks(NOBODY), rig.ca_clock(7200):
         rig.order(name)
     assert rig.validated()
     told = rig.machine.run(["journalctl", "-q", "-o", "cat", f"ACME_CERTIFICATE={name}"]).stdout

@@ -22,6 +22,7 @@ from tests.system.polkit import Polkit
 from tests.system.timer import run_timer
 
 PREFIX = "revocation-"
+REVOCATION = "/revoke-cert"
 BEHIND = "revocation-behind"
 MINUTE = 60 * 1_000_000  # microseconds
 ARCHIVE = "/var/lib/acme-privd/archive/certificates"
@@ -356,6 +357,7 @@ def behind(machine: Machine, pebble: Pebble, account: str) -> Iterator[Faults]:
 def test_replaced_at_once_whatever_failed_before(rig: Rig, behind: Faults) -> None:
     name = f"{PREFIX}behind-pause.example.com"
     before, key = rig.order(name, "--account", BEHIND), rig.installed_key(name)
+    rig.configure(name, account=BEHIND, key_type="ecdsa-p384")  # so that it is due
     behind.plan(page(ORDER))
     for _ in range(3):
         rig.ctl.run("renew", name, "--force", code=1)
@@ -370,9 +372,30 @@ def test_replaced_at_once_whatever_failed_before(rig: Rig, behind: Faults) -> No
     assert rig.installed_key(name) != key
 
 
+def test_revocation_that_fails_is_nowhere_called_done_or_tried_again(rig: Rig, behind: Faults) -> None:
+    name = f"{PREFIX}behind-failed.example.com"
+    serial = rig.order(name, "--account", BEHIND)["SerialNumber"]
+    behind.plan(page(REVOCATION))
+    said = rig.ctl.error("revoke", name, "--reason", "keyCompromise", code=1)
+    behind.plan()
+    shown = rig.ctl.text("status", name, code=1)
+    for told in (said, shown):
+        assert "Take it as NOT revoked. acmed does not try that again by itself" in told
+        assert "tries again" not in told
+    assert f"Certificate: {name}" in rig.ctl.text("status", code=1)
+    run_timer(rig.machine)
+    assert rig.reason(serial) is None
+    assert rig.state(name) == "valid"
+    assert f"{name}: revoked; another one is " in rig.ctl.text("revoke", name, "--reason", "keyCompromise")
+    rig.replaced(name, serial)
+    assert rig.reason(serial) == 1
+    assert "revoked" not in rig.ctl.text("status", name)
+
+
 def test_time_that_the_ca_asked_for_is_kept_and_said(rig: Rig, behind: Faults) -> None:
     name = f"{PREFIX}behind-busy.example.com"
     serial = rig.order(name, "--account", BEHIND)["SerialNumber"]
+    rig.configure(name, account=BEHIND, key_type="ecdsa-p384")  # so that it is due
     behind.plan(busy(ORDER, 429, "7200"))
     rig.ctl.run("renew", name, "--force", code=7)
     behind.plan()

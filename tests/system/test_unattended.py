@@ -148,7 +148,8 @@ def test_state_survives_a_restart_of_the_machine(own: Machine, own_pebble: Pebbl
     assert state(own, "acmed.service") == "inactive"
     after = root.objects()
     for values in (before, after):  # whose time may have come meanwhile
-        del values[certificate_path("short.example.com")][busctl.CERTIFICATE]["State"]
+        for name in ("State", "Endangered"):
+            del values[certificate_path("short.example.com")][busctl.CERTIFICATE][name]
     assert after == before
     states = {one["name"]: one["state"] for one in ctl.json("list")}
     assert states["kept.example.com"] == "valid"

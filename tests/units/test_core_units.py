@@ -211,6 +211,11 @@ def test_who_has_a_network() -> None:
 def test_the_key_of_credentials_is_made_before_it_is_needed() -> None:
     unit, privd = read("acme-credential-key.service"), read("acme-privd.service")
     assert last(unit, "ConditionPathExists") == "!/var/lib/systemd/credential.secret"
+    glob = last(unit, "ConditionPathExistsGlob").removeprefix("!")
+    sealed = [path for name, path in vars(paths).items() if name.endswith("_CREDENTIALS")]
+    assert len(sealed) > 3
+    assert [path for path in sealed if not (path / "file").match(glob)] == []
+    assert not paths.ACCOUNT_CREDENTIALS.match(glob), "a fresh host has the directory"
     assert words(privd, "Wants") == ["acme-credential-key.service"]
     assert "acme-credential-key.service" in words(privd, "After")
 

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 from acmed import journal
-from acmed.clientd.ca.session import Session
+from acmed.clientd.ca.session import Session, nothing
 from acmed.clientd.ca.transport import Answer
 from acmed.clientd.errors import AcmeError, Unreachable
 from acmed.clientd.orders.recovery import note_list
@@ -26,7 +26,7 @@ async def register(session: Session) -> Registered:
     directory = await session.authority.resources.directory(fetched=True)  # what is agreed to are the terms of today
     payload = {"termsOfServiceAgreed": True, "contact": list(session.account.contact)}
     try:
-        answer = await session.post_to("newAccount", payload)
+        answer = await session.create("newAccount", payload, nothing)
     except AcmeError as error:
         wanted = error.type == "externalAccountRequired" or directory.external_account_required
         if wanted and session.account.external is None and 400 <= error.status < 500 and error.status != 429:

@@ -53,6 +53,12 @@ class Resources:
         """
         return (await self._current(fetched)).directory
 
+    async def fresh(self) -> Directory:
+        """The directory, as the CA has it now. Raises as directory()."""
+        async with self._fetching:
+            self._known, self._has_looked = await self._fetch(), True
+            return self._known.directory
+
     async def url(self, name: str) -> str:
         """The URL of a resource in the directory (newOrder). Raises Unreachable where the CA has none, or at an origin
         that is not its own; the next one who asks gets to know whether that is still so.

@@ -33,7 +33,8 @@ class Session:
         self.account = account
         self.authority = authority
         self.signer = signer
-        self.has_asked = False  # for something to be made: such a request was sent, whatever came of it
+        # For something to be made, or for the account: such a request was sent, whatever came of it.
+        self.has_asked = False
 
     @property
     def uri(self) -> str:
@@ -81,7 +82,9 @@ class Session:
         """newAccount that makes no account (RFC 8555 section 7.3.1). Raises as post()."""
 
         async def sign(url: str, nonce: str) -> dict[str, str]:
-            return await self.signer.sign_lookup(self.account.name, url, nonce, by_next_key)
+            jws = await self.signer.sign_lookup(self.account.name, url, nonce, by_next_key)
+            self.has_asked = True  # it is sent next
+            return jws
 
         return await self.authority.resources.located("newAccount", lambda url: self._send(url, sign, repeatable=True))
 

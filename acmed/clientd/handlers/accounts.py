@@ -3,7 +3,7 @@
 
 from acmed.clientd.accounts import accounts
 from acmed.clientd.accounts.keychange import change_key
-from acmed.clientd.handlers.answering import Answering, Reply, answering
+from acmed.clientd.handlers.answering import Answering, Reply, answering, telling_unsent
 from acmed.varlink import Call
 
 
@@ -12,12 +12,16 @@ class Accounts(Answering):
 
     async def register(self, _: Call, job: int, account: str) -> Reply:
         with answering(job=job, account=account):
-            found = await accounts.register(self._session(account))
+            session = self._session(account)
+            with telling_unsent(session):
+                found = await accounts.register(session)
             return {"uri": found.uri, "status": found.status, "termsOfService": found.terms}
 
     async def find_account(self, _: Call, job: int, account: str) -> Reply:
         with answering(job=job, account=account):
-            found = await accounts.find(self._session(account))
+            session = self._session(account)
+            with telling_unsent(session):
+                found = await accounts.find(session)
             return {"uri": found.uri, "status": found.status}
 
     async def read_account(self, _: Call, job: int, account: str) -> Reply:

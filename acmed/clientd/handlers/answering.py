@@ -13,7 +13,7 @@ from acmed import journal, varlink
 from acmed.clientd.accounts.outstanding import Outstanding
 from acmed.clientd.ca.authority import Authorities, Authority
 from acmed.clientd.ca.session import Session
-from acmed.clientd.errors import NoSuchAccount
+from acmed.clientd.errors import AcmeError, NoSuchAccount, Unreachable
 from acmed.clientd.orders.store import Store
 from acmed.clientd.signer import Signer
 from acmed.clientd.standing import Inquiry
@@ -66,6 +66,17 @@ def answering(**fields: Any) -> Iterator[None]:
         except OSError as error:
             journal.error("The kept orders cannot be used: %s", error)
             raise VarlinkError("org.acmed.InternalError") from error
+
+
+@contextmanager
+def telling_unsent(session: Session) -> Iterator[None]:
+    """Adds to an error that the CA was not asked for what this is about, where that is so."""
+    try:
+        yield
+    except (Unreachable, AcmeError) as error:
+        if not session.has_asked:
+            error.parameters["unsent"] = True
+        raise
 
 
 def decoded(text: str, parameter: str) -> bytes:

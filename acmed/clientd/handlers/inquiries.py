@@ -15,12 +15,15 @@ _CERT_ID = re.compile(r"[A-Za-z0-9_-]{1,256}\.[A-Za-z0-9_-]{1,64}")
 class Inquiries(Answering):
     """The methods that are about the CA itself, or about any of its certificates."""
 
-    async def directory(self, _: Call, job: int, account: str) -> Reply:
+    async def directory(self, _: Call, job: int, account: str, fresh: bool | None) -> Reply:
         with answering(job=job, account=account):
             authority = self._authority(account)
-            # Before there is an account, somebody may be shown the terms, and those that are agreed to are of today.
-            directory = await authority.resources.directory(fetched=self._account(account).uri is None)
-            await authority.meet()  # its clock is to be told
+            if fresh:
+                directory = await authority.resources.fresh()
+            else:
+                # Before there is an account, somebody may be shown the terms; those that are agreed to are of today.
+                directory = await authority.resources.directory(fetched=self._account(account).uri is None)
+                await authority.meet()  # its clock is to be told
             return {
                 "termsOfService": directory.terms,
                 "website": directory.website,

@@ -7,8 +7,8 @@ from typing import Any
 
 from acmed import journal
 from acmed.clientd.ca.session import Session
-from acmed.clientd.errors import AcmeError, Unreachable
-from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded
+from acmed.clientd.errors import AcmeError
+from acmed.clientd.handlers.answering import Answering, Reply, answering, decoded, telling_unsent
 from acmed.clientd.orders.authorizations import Challenge
 from acmed.clientd.orders.creation import Wanted
 from acmed.clientd.orders.finalize import finalize
@@ -60,12 +60,8 @@ class Orders(Answering):
         with answering(job=job, account=account, certificate=certificate):
             wanted = _wanted(certificate, identifiers, csr, profile, not_before, not_after, replaces)
             session = self._session(account)
-            try:
+            with telling_unsent(session):
                 return _ordered(await self._begin(session, wanted, lambda made: progress(_ordered(made))))
-            except (Unreachable, AcmeError) as error:
-                if not session.has_asked:
-                    error.parameters["unsent"] = True
-                raise
 
     @more
     async def finalize(

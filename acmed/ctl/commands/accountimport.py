@@ -35,7 +35,7 @@ def _wanted(arguments: Namespace, found: Found) -> Options:
     """The options of AddAccount. Raises CommandError."""
     directory = arguments.directory or found.directory
     if not directory:
-        files.read(found.key)  # of a key that is not there nothing else is to be said
+        accountkey.check(found.key)  # of what is no key nothing else is to be said
         raise CommandError(
             Exit.USAGE, f"{arguments.path}: does not say which CA the account is at", "Give its --directory."
         )

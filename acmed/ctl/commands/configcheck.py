@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """acmectl config check: reads the configuration itself, so that it works without acmed."""
 
+import os
 import sys
 from typing import Any
 
-from acmed.config import Problem, load
+from acmed import paths
+from acmed.config import Problem, load, sealed, units
 from acmed.config.check import check
 from acmed.ctl import table
 from acmed.ctl.exits import Exit
@@ -17,9 +19,10 @@ def config_check(output: Output) -> Exit:
 
 
 def problems() -> list[Problem]:
-    """What is wrong in the files, and then on this host, each once."""
+    """What is wrong in the files, and then on this host, each once. Nobody but root can open what is sealed."""
     loaded = load()
-    return list(dict.fromkeys([*loaded.problems, *check(loaded)]))
+    shut = sealed.undecryptable(paths.ACCOUNT_CREDENTIALS.parent) if os.geteuid() == 0 else ()
+    return list(dict.fromkeys([*loaded.problems, *check(loaded), *units.problems(loaded), *shut]))
 
 
 def report(output: Output, found: list[Problem]) -> Exit:

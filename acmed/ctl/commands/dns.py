@@ -5,9 +5,10 @@ from argparse import Namespace
 
 from acmed.ctl.exits import Exit
 from acmed.ctl.output import safe
-from acmed.ctl.records import Record
+from acmed.ctl.records import Certificate, Record
 from acmed.ctl.session import Session
 
+_OF_EACH_ORDER = ("dns-01", "dns-account-01")
 _STRING = 255  # bytes of a character-string (RFC 1035 section 3.3)
 
 
@@ -21,8 +22,21 @@ async def show(session: Session, arguments: Namespace) -> Exit:
     else:
         session.output.lines([safe(_data(record, "IN ")) for record in records])
     if not records and not session.output.json and not session.output.quiet:
-        session.output.line(f"; no record needs to be published for {arguments.certificate}")
+        session.output.lines(nothing(await session.acmed.certificate(arguments.certificate)))
     return Exit.DONE
+
+
+def nothing(certificate: Certificate) -> list[str]:
+    """The comment in place of records, of which there are none to publish once and for all."""
+    lines = [f"; no record needs to be published for {certificate.name}"]
+    wildcard = any(name.startswith("*.") for name in certificate.identifiers)
+    if certificate.challenge in _OF_EACH_ORDER or (wildcard and not certificate.challenge):
+        lines = [
+            f"; no lasting record is to be published for {certificate.name}: those of its challenges are set anew with "
+            "each order,",
+            "; which needs a [zone] for its names; 'acmectl config check' says where one is missing",
+        ]
+    return lines
 
 
 def _data(record: Record, kind: str) -> str:

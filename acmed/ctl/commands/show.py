@@ -7,19 +7,15 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
 
-from acmed.ctl import table, times
-from acmed.ctl.advice import advice
+from acmed.ctl import outlook, table, times, trouble
 from acmed.ctl.client import Manager, Objects
 from acmed.ctl.commands.account import describe as describe_account
 from acmed.ctl.exits import Exit
 from acmed.ctl.following.progress import step
 from acmed.ctl.output import safe
-from acmed.ctl.records import Account, Certificate, Error, Mistake
+from acmed.ctl.records import Account, Certificate, Mistake
 from acmed.ctl.session import Session
 from acmed.names import shown
-
-_GOOD_STATES = ("valid", "due")
-_INSTALL_FAILED = "org.acmed1.Error.InstallFailed"
 
 
 async def list_(session: Session, _: Namespace) -> Exit:
@@ -29,7 +25,8 @@ async def list_(session: Session, _: Namespace) -> Exit:
         session.output.document([certificate.json() for certificate in certificates])
         return Exit.DONE
     session.output.table(
-        ("CERTIFICATE", "STATE", "VALID UNTIL", "RENEWAL", "NAMES"), [_row(one) for one in certificates]
+        ("CERTIFICATE", "STATE", "VALID UNTIL", "RENEWAL", "NAMES"),
+        [_row(one, time.time()) for one in certificates],
     )
     if not certificates and not session.output.quiet:
         session.output.line("No certificates. 'acmectl order NAME' orders one.")
@@ -70,12 +67,10 @@ async def _overview(session: Session) -> Exit:
 
 
 def health(certificates: Sequence[Certificate], accounts: Sequence[Account] = ()) -> Exit:
-    """FAILED where one is not usable, was not renewed, or soon will not be valid any more, its files are not as they
-    should be, or an account's names cannot be validated; UNDELIVERED where a service still waits for one.
+    """FAILED where one is not well, or an account's names cannot be validated; UNDELIVERED where a service still waits
+    for one.
     """
-    if any(account.failures for account in accounts):
-        return Exit.FAILED
-    if any(one.state not in _GOOD_STATES or one.endangered or _is_damaged(one) for one in certificates):
+    if any(account.failures for account in accounts) or any(map(trouble.is_bad, certificates)):
         return Exit.FAILED
     return Exit.UNDELIVERED if any(certificate.undelivered for certificate in certificates) else Exit.DONE
 
@@ -92,7 +87,7 @@ def describe(certificate: Certificate, now: float, colour: bool) -> list[str]:
         ("Services", safe(", ".join(certificate.services)) or "-"),
         ("Valid since", times.local(certificate.not_before)),
         ("Valid until", times.with_relative(certificate.not_after, now)),
-        ("Next renewal", times.with_relative(certificate.renew_at, now)),
+        ("Next renewal", outlook.next_renewal_in_words(certificate, now)),
         *_optional(certificate, now, colour),
         ("Serial number", safe(certificate.serial_number) or "-"),
         ("Issuer", safe(certificate.issuer) or "-"),
@@ -107,8 +102,8 @@ def describe(certificate: Certificate, now: float, colour: bool) -> list[str]:
         message = table.coloured(safe(certificate.error.message), "bad", colour)
         when = f", {times.with_relative(certificate.error.time, now)}" if certificate.error.time else ""
         pairs.append(("Last error", f"{message}\n{safe(certificate.error.name)}{when}"))
-        if hint := _hint(certificate, certificate.error):
-            pairs.append(("What to do", safe(hint)))
+    if hint := trouble.to_do(certificate, now):
+        pairs.append(("What to do", safe(hint)))
     return table.fields(pairs, colour)
 
 
@@ -120,14 +115,9 @@ def _optional(certificate: Certificate, now: float, colour: bool) -> list[tuple[
         pairs.append(("CA's window", f"{start} to {end}"))
     if certificate.explanation:
         pairs.append(("Its reason", safe(certificate.explanation)))
-    if certificate.retry_at > now * 1_000_000:
+    if certificate.retry_at > now * 1_000_000 and outlook.tries_again(certificate):
         pairs.append(("Next attempt", times.with_relative(certificate.retry_at, now)))
-    if certificate.endangered:
-        late = "it should have been renewed by now" if certificate.not_after else "there is none yet"
-        pairs.append(("Attention", table.coloured(late, "bad", colour)))
-    if _is_damaged(certificate):
-        words = "its files are missing or were changed; 'acmectl renew --due' sees to it now, the timer within an hour"
-        pairs.append(("Attention", table.coloured(words, "bad", colour)))
+    pairs += [("Attention", table.coloured(words, "bad", colour)) for words in trouble.alarms(certificate)]
     if certificate.challenge:
         pairs.append(("Challenge", safe(certificate.challenge)))
     if certificate.profile:
@@ -138,25 +128,10 @@ def _optional(certificate: Certificate, now: float, colour: bool) -> list[tuple[
     return pairs
 
 
-def _is_damaged(certificate: Certificate) -> bool:
-    """And the timer will see to it. While a job is at work, what it does to the files is no damage."""
-    return certificate.damaged and not certificate.job and certificate.state not in ("failing", "revoked")
-
-
 def _both(name: str) -> str:
     """A name for people, with its A-labels where these differ."""
     unicode = shown(name)
     return name if unicode == name else f"{unicode} ({name})"
-
-
-def _hint(certificate: Certificate, error: Error) -> str:
-    """What to do about the last error. A delivery that failed has the name of an installation that did."""
-    if error.name == _INSTALL_FAILED and certificate.undelivered and certificate.state in _GOOD_STATES:
-        return (
-            "The new certificate is in place; once the cause is gone, "
-            f"'acmectl renew {certificate.name}' or the next run of acme-renew.timer delivers it."
-        )
-    return advice(error.name, certificate.name)
 
 
 def overview(objects: Objects, manager: Manager, mistakes: Sequence[Mistake], now: float, colour: bool) -> list[str]:
@@ -165,7 +140,7 @@ def overview(objects: Objects, manager: Manager, mistakes: Sequence[Mistake], no
     pairs = [
         ("acmed", safe(manager.version)),
         ("Certificates", ", ".join(f"{count} {safe(state)}" for state, count in sorted(counts.items())) or "none"),
-        ("Accounts", safe(", ".join(account.name for account in objects.accounts)) or "none"),
+        ("Accounts", safe(", ".join(map(_account, objects.accounts))) or "none"),
         ("Default account", safe(manager.default_account) or "-"),
         ("Next renewal", times.with_relative(manager.next_renewal, now)),
         ("Jobs", "\n".join(safe(f"{job.id} {job.certificate}: {step(job)}") for job in objects.jobs) or "none"),
@@ -190,8 +165,12 @@ def _configuration(mistakes: Sequence[Mistake], colour: bool) -> list[tuple[str,
     return [("Configuration", "\n".join([first, *(safe(str(mistake)) for mistake in mistakes)]))]
 
 
-def _row(certificate: Certificate) -> tuple[str, ...]:
-    renewal = times.local(certificate.renew_at)
+def _account(account: Account) -> str:
+    return account.name if account.uri else f"{account.name} (not registered)"
+
+
+def _row(certificate: Certificate, now: float) -> tuple[str, ...]:
+    renewal = outlook.next_renewal(certificate, now)
     state = f"{certificate.state}, undelivered" if certificate.undelivered else certificate.state
     names = safe(" ".join(certificate.identifiers))
     return safe(certificate.name), safe(state), times.local(certificate.not_after), renewal, names

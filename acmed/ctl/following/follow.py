@@ -143,7 +143,7 @@ class Follower:
         certificate = None if started.names_only else certificate
         account = next((found for found in objects.accounts if found.name == started.name), None)
         error = None if result in ("done", "skipped") else job.error
-        remark = job.detail if result == "done" else ""
+        remark = job.detail if result == "done" or job.type == "revoke" else ""
         if started.account:
             if result == _UNSEEN:
                 result, error = guess_account(account)
@@ -163,7 +163,8 @@ def guess_certificate(job: Job, before: str | None, certificate: Certificate | N
     if certificate.error and certificate.error.time >= job.started:
         return "failed", certificate.error
     if job.type == "revoke":
-        return ("done", None) if certificate.state == "revoked" else ("failed", unknown)
+        is_replaced = bool(before) and certificate.fingerprint != before
+        return ("done", None) if certificate.state == "revoked" or is_replaced else ("failed", unknown)
     fresh = certificate.state == "valid" and (before is None or certificate.fingerprint != before)
     return ("done", None) if fresh else ("failed", unknown)
 

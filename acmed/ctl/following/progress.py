@@ -31,7 +31,9 @@ _OF_ACCOUNTS = {
 
 
 def step(job: Job) -> str:
-    """The step in words, and what it waits for; while it is about challenges, how many names were validated."""
+    """The step in words, and what it waits for; while it is about challenges, how many names were validated, once some
+    were: acmed may hear of all at once only.
+    """
     words = _STEPS.get(job.step, job.step) or "starting"
     if job.step == "account":
         words = _OF_ACCOUNTS.get(job.type, words)
@@ -40,7 +42,7 @@ def step(job: Job) -> str:
     if not job.challenges or job.step not in ("authorize", "challenge"):
         return words
     done = sum(status == "valid" for _, _, status in job.challenges)
-    return f"{words}, {done} of {len(job.challenges)} valid"
+    return f"{words}, {done} of {len(job.challenges)} valid" if done else words
 
 
 def plain(job: Job) -> str:

@@ -4,6 +4,7 @@
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from acmed.manager import clock, errors, outcome
 from acmed.manager.errors import Failure
 from acmed.manager.known import installed
 from acmed.manager.known.installed import Installed
-from acmed.manager.known.remembered import LOST, AccountState, CertificateState, Checked, Window
+from acmed.manager.known.remembered import LOST, UNKNOWN, AccountState, CertificateState, Checked, Window
 from acmed.manager.known.state import Store
 from acmed.manager.known.status import Status, issuance
 from acmed.manager.places import Places
@@ -26,6 +27,7 @@ class Catalogue:
 
     configuration: Configuration
     problems: tuple[Problem, ...] = ()
+    unread: tuple[Problem, ...] = ()  # those that hide what else there is to do
 
     def __init__(self, places: Places, store: Store) -> None:
         self.reloaded: Callable[[], None] = lambda: None
@@ -41,7 +43,13 @@ class Catalogue:
         for problem in loaded.problems:
             if problem not in self.problems:
                 journal.error("%s", problem)
-        self.configuration, self.problems = loaded.configuration, loaded.problems
+        self.configuration, self.problems, self.unread = loaded.configuration, loaded.problems, loaded.unread
+        self._broken_accounts, self._unread_tables = loaded.broken_accounts, loaded.tables.unread
+        if loaded.hidden:
+            # They are not gone, and that they are renewed no more is to be seen.
+            hidden = self._store.certificates - self.names
+            broken = {**self.configuration.broken, **dict.fromkeys(hidden, (loaded.hidden,))}
+            self.configuration = replace(self.configuration, broken=broken)
         self.reloaded()
 
     def reload_if_changed(self) -> None:
@@ -50,9 +58,20 @@ class Catalogue:
             journal.info("The configuration has changed, reading it again")
             self.reload()
 
+    def check_read(self) -> None:
+        """Raises Failure where there may be more configured than acmed can read."""
+        if self.unread:
+            raise Failure(errors.INVALID_CONFIGURATION, "; ".join(map(str, self.unread)))
+
+    def check_left_out(self, account: str) -> None:
+        """Raises Failure where an account that is not known has a mistake, or may be where acmed cannot read."""
+        is_known = account in self.configuration.accounts
+        if not is_known and (problems := self._broken_accounts.get(account, self._unread_tables)):
+            raise Failure(errors.INVALID_CONFIGURATION, "; ".join(map(str, problems)))
+
     @property
     def names(self) -> set[str]:
-        """Of all certificates, also of those whose files are broken."""
+        """Of all certificates, also of those whose files are broken, or known to be there and cannot be seen."""
         return set(self.configuration.certificates) | set(self.configuration.broken)
 
     def configured(self, name: str) -> Certificate:
@@ -97,14 +116,14 @@ class Catalogue:
             serial_number=answer["serialNumber"],
             issuer=answer["issuer"],
             identifiers=tuple(sorted(identifiers)),
-            not_before=answer["notBefore"],
-            not_after=answer["notAfter"],
+            not_before=clock.shown(answer["notBefore"]),
+            not_after=clock.shown(answer["notAfter"]),
         )
         by, directory, stamp = account.name, account.directory, _key_stamp(configured)
         issued = None
         if configured:
             issued = issuance(configured, fingerprint, by, directory, stamp, state.csr)
-            issued = replace(issued, backdated=_backdated(configured, found))
+            issued = replace(issued, backdated=_backdated(configured, found), obtained=clock.now())
         files = installed.stamps(self.directory(name))
         state = replace(outcome.issued(state), installed=found, account=by, issued=issued, files=files)
         self._store.cache_certificate(name, state)
@@ -180,6 +199,18 @@ class Catalogue:
         """Remembers."""
         self._store.cache_account(name, state)
 
+    def disowned(self, name: str) -> None:
+        """Remembers that the CA does not know an account that it had given a URL."""
+        account = self.configuration.accounts.get(name)
+        if account and account.uri:
+            self.save_account(name, replace(self.account(name), status=UNKNOWN))
+
+    def served(self, name: str) -> None:
+        """Remembers that the CA knows an account after all."""
+        state = self.account(name)
+        if state.status == UNKNOWN:
+            self.save_account(name, replace(state, status="valid"))
+
     def forget_account(self, name: str) -> None:
         self._store.forget_account(name)
 
@@ -207,7 +238,8 @@ class Catalogue:
         """What is there. files: the stamp of all of them, which counts as right where none was known before."""
         state, path = self._store.certificate(name), self._certificate_file(name)
         if installed.stamp(path) == (state.installed.stamp if state.installed else ""):
-            if state.installed and not state.files:  # of an older acmed
+            is_of_older_acmed = not state.files or installed.are_as_known(state.files, files)
+            if state.installed and is_of_older_acmed and state.files != files:
                 self._store.cache_certificate(name, replace(state, files=files))
             return state.installed
         found = installed.read(path)
@@ -224,7 +256,8 @@ class Catalogue:
     def _configuration_stamps(self) -> _FileStamps:
         etc, usr = self._places.etc, self._places.usr
         directories = (etc / "acmed.toml.d", etc / "certificates.d", usr / "services.d")
-        return tuple(sorted((*_stamp(etc / "acmed.toml"), *(one for path in directories for one in _stamps(path)))))
+        alone = (etc, etc / "acmed.toml", *directories)  # a directory that cannot be read can be again
+        return tuple(sorted(chain(*map(_stamp, alone), *map(_stamps, directories))))
 
 
 def _key_stamp(configured: Certificate | None) -> str:

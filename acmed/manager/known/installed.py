@@ -2,16 +2,18 @@
 """What is installed under a certificate's name."""
 
 import os
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from acmed import journal
-from acmed.manager.clock import SECOND
+from acmed.manager import clock
 
 KINDS = ("privkey", "cert", "chain", "fullchain")
 # A certificate is at most 16 KiB (acmed.verify); what is larger is not one of ours.
 _MAX_SIZE = 64 * 1024
+_VERSION = 3  # so many parts of a stamp are of the version alone
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,22 @@ class Installed:
 
 def stamp(path: Path) -> str:
     """What tells one version of a file from the next; empty where there is none. Raises OSError: it is out of reach."""
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+    status = _status(path)
+    return _version(status) if status else ""
 
 
 def stamps(directory: Path) -> str:
-    """Of all published files of a certificate together. Raises OSError: they are out of reach."""
-    return " ".join(stamp(directory / f"{kind}.pem") or "-" for kind in KINDS)
+    """Of all published files of a certificate together, with mode, owner and group: who may read them. Raises OSError:
+    they are out of reach.
+    """
+    return " ".join(_with_access(_status(directory / f"{kind}.pem")) for kind in KINDS)
+
+
+def are_as_known(known: str, files: str) -> bool:
+    """Whether the published files are those that were known. known: their stamps, of an older acmed without mode, owner
+    and group, which then may be any.
+    """
+    return known in (files, " ".join("-".join(one.split("-")[:_VERSION]) for one in files.split(" ")))
 
 
 def read(path: Path) -> Installed | None:
@@ -53,7 +61,7 @@ def read(path: Path) -> Installed | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return _parse(data, f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}")
+        return _parse(data, _version(status))
     except ValueError as error:
         journal.warning("%s is not a certificate, and counts as missing: %s", path, error)
         return None
@@ -70,6 +78,29 @@ def public_key(path: Path) -> bytes:
     except (OSError, ValueError, UnsupportedAlgorithm):
         return b""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """None where there is no such file. Raises OSError, which names the directory that is closed."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        way = [one for one in reversed(path.parents) if not os.access(one, os.X_OK, effective_ids=True)]
+        closed = way[0] if way else path.parent
+        mode = stat.S_IMODE(closed.stat().st_mode)
+        raise PermissionError(error.errno, f"{error.strerror} (its mode is {mode:04o})", str(closed)) from error
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+
+
+def _with_access(status: os.stat_result | None) -> str:
+    if status is None:
+        return "-"
+    return f"{_version(status)}-{stat.S_IMODE(status.st_mode):o}-{status.st_uid}-{status.st_gid}"
 
 
 def _parse(data: bytes, file_stamp: str) -> Installed:
@@ -99,4 +130,4 @@ def _parse(data: bytes, file_stamp: str) -> Installed:
 def _moment(certificate: object, name: str) -> int:
     """A time of a certificate's; version 42 of cryptography has it with a time zone as NAME_utc, 38 without one."""
     moment: datetime = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name).replace(tzinfo=UTC)
-    return int(moment.timestamp()) * SECOND
+    return clock.shown(int(moment.timestamp()) * clock.SECOND)  # one before 1970 can be told to nobody

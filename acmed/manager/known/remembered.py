@@ -6,6 +6,7 @@ known there is the default here, and means nothing.
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from acmed.manager.known import jsonfile
 from acmed.manager.known.installed import Installed
 from acmed.varlink.idl import parse
 
@@ -16,7 +17,7 @@ type Installed (stamp: string, fingerprint: string, serial_number: string, issue
   identifiers: []string, not_before: int, not_after: int)
 type Issuance (fingerprint: string, account: string, key_type: string, profile: string, must_staple: bool,
   common_name: string, key_stamp: string, csr: string, key_usage: string, hash: string, directory: string,
-  backdated: int)
+  backdated: int, obtained: int)
 type Window (fingerprint: string, cert_id: string, start: int, end: int, explanation: string, poll_at: int)
 type Checked (fingerprint: string, ask_at: int)
 type Told (failed: int, expiring: string, revoked: string)
@@ -24,14 +25,15 @@ type Certificate (failures: int, error_name: string, error_message: string, erro
   revoked: string, delivered: [string]string, delivery_errors: [string]string, installed: ?Installed, account: string,
   replace: bool, issued: ?Issuance, window: ?Window, checked: ?Checked, files: string, csr: string, told: Told,
   unfinished: string, unfinished_since: int, limited_until: int, other_key: string, key_seen: string, awaits_key: bool,
-  compromised: string)
+  compromised: string, error_job: string)
 type Account (status: string, terms: string, issuers: []string, issuers_time: int, authorized: []string, expires: int,
-  failures: int, error_name: string, error_message: string, error_time: int, retry_at: int, told: int)
+  failures: int, error_name: string, error_message: string, error_time: int, retry_at: int, told: int, asked: string)
 """
 )
 
 
 LOST = "lost"
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Issuance:
     """What the certificate of that fingerprint was ordered as. key_type: "" where the key is not acmed's. profile,
     common_name: "" for none. key_stamp: of the key that root provides. csr: SHA-256 (hexadecimal) of the one that came
     from elsewhere. key_usage: words with commas between them. directory: the CA's, "" where that is not known.
-    backdated: by how many microseconds its notBefore was put back because that was asked for. Those with a default were
-    what that says before acmed could do otherwise.
+    backdated: by how many microseconds its notBefore was put back because that was asked for. obtained: when acmed got
+    it, 0 where that is not known. Those with a default were what that says before acmed could do otherwise.
     """
 
     fingerprint: str
@@ -55,6 +57,7 @@ class Issuance:
     hash: str = "sha256"
     directory: str = ""
     backdated: int = 0
+    obtained: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,8 @@ class CertificateState(Attempts):
     right, "" where it does not, LOST where they are to be ordered again. csr: SHA-256 (hexadecimal) of the CSR that was
     given last. unfinished: the account whose CA was asked to issue and has not said yet how that ended. other_key: the
     certificate (fingerprint) for which acme-privd has found another key in key-file than its own; key_seen: what it has
-    called the two that it has held against each other.
+    called the two that it has held against each other. error_job: the type of the job that the error is of, "" where
+    that is not known.
     """
 
     revoked: str = ""
@@ -145,13 +149,16 @@ class CertificateState(Attempts):
     key_seen: str = ""
     awaits_key: bool = False
     compromised: str = ""
+    error_job: str = ""
 
 
 @dataclass(frozen=True)
 class AccountState(Attempts):
-    """Of one account. status, terms (the URL of the CA's terms of service): as the CA said last. issuers: its names in
+    """Of one account. status, terms (the URL of the CA's terms of service): as the CA said last, UNKNOWN where it said
+    that it has no such account. issuers: its names in
     DNS, as of issuers_time. authorized: what was validated last without a certificate, until expires. The attempts are
-    those to do so. told: when [notify] last heard of them; 0 for never.
+    those to do so. told: when [notify] last heard of them; 0 for never. asked: the directory of a CA that was asked for
+    the account and has not told of it, so that it may have made one.
     """
 
     status: str = ""
@@ -161,15 +168,17 @@ class AccountState(Attempts):
     authorized: tuple[str, ...] = ()
     expires: int = 0
     told: int = 0
+    asked: str = ""
 
 
 def certificate(data: dict[str, Any]) -> CertificateState:
     """From JSON. Raises TypeMismatch or ValueError."""
     data = _completed(data, CertificateState())
     if isinstance(data["issued"], dict):
-        later = ("key_usage", "hash", "directory", "backdated")
+        later = ("key_usage", "hash", "directory", "backdated", "obtained")
         data["issued"] = {key: getattr(Issuance, key) for key in later} | data["issued"]
     _SCHEMA.check(data, _SCHEMA.types["Certificate"])
+    jsonfile.check_short(data, "failures")
     installed, issued, window, checked = (data.pop(key) for key in ("installed", "issued", "window", "checked"))
     told = Told(**data.pop("told"))
     return CertificateState(
@@ -186,6 +195,7 @@ def account(data: dict[str, Any]) -> AccountState:
     """From JSON. Raises TypeMismatch or ValueError."""
     data = _completed(data, AccountState())
     _SCHEMA.check(data, _SCHEMA.types["Account"])
+    jsonfile.check_short(data, "failures")
     return AccountState(**data | {key: tuple(data[key]) for key in ("issuers", "authorized")})
 
 

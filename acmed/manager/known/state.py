@@ -29,6 +29,7 @@ type Job (id: int, type: string, name: string, uid: int, started: int, new_key: 
 # How an answer to a challenge got to where it is: a file of ours, a file in a web server's directory (acme-privd), an
 # update of a zone (acme-dnsd), or the zone's own way (acme-privd).
 DIRECTORY, WEBROOT, UPDATE, PUBLISH = "directory", "webroot", "update", "publish"
+_MOST_JOBS = 2**53  # more than there can be, and a number that also JSON is sure to carry
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,11 @@ class Store:
         found = {path.stem: jsonfile.read(path, _debt) for path in self._owed.glob("*.json")}
         self._known_owed = {name: owed for name, owed in found.items() if owed}
 
+    @property
+    def certificates(self) -> set[str]:
+        """The names of those that something is remembered of."""
+        return {path.stem for path in self._certificates.glob("*.json")}
+
     def certificate(self, name: str) -> CertificateState:
         if name not in self._known:
             path = self._certificates / f"{name}.json"
@@ -202,7 +208,11 @@ class Store:
         """A number that no job has had."""
         try:
             last = int(self._counter.read_text())
-        except (FileNotFoundError, ValueError):
+            if not 0 <= last < _MOST_JOBS:
+                raise ValueError("it is out of range")
+        except (OSError, ValueError) as error:
+            if not isinstance(error, FileNotFoundError):
+                jsonfile.set_aside(self._counter, error)
             last = max((record.id for record in self.jobs()), default=0)
         atomicfile.replace(self._counter, str(last + 1).encode(), durable=False)
         return last + 1
@@ -215,6 +225,9 @@ def _job(data: dict[str, Any]) -> JobRecord:
     data = _LATER | data
     data.pop("created", None)  # of an older acmed
     _SCHEMA.check(data, _SCHEMA.types["Job"])
+    jsonfile.check_short(data, "uid", "reason")
+    if not data["id"] < _MOST_JOBS:
+        raise ValueError("id is out of range")
     account = data.pop("account", None)
     if account:
         account = AccountRequest(**account | {"contact": tuple(account["contact"])})

@@ -60,7 +60,8 @@ class Status:
     @property
     def renew_at(self) -> int:
         """0 where nothing is installed."""
-        return renewal.renew_at(self.ordered, self._before, self.window) if self.ordered else 0
+        obtained = self.issued.obtained if self.issued else 0
+        return renewal.renew_at(self.ordered, self._before, self.window, obtained) if self.ordered else 0
 
     @property
     def ordered(self) -> Installed | None:
@@ -150,6 +151,12 @@ class Status:
         if self.unreadable:
             return "org.acmed1.Error.InstallFailed", self.unreadable
         return self.state.error_name, self.state.error_message
+
+    @property
+    def error_job(self) -> str:
+        """The type of the job that the error is of; "" where it is of none, or that is not known."""
+        of_job = self.state.error_name and not (self.problem or self.unreadable)
+        return self.state.error_job if of_job else ""
 
     @property
     def failing(self) -> bool:

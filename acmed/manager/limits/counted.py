@@ -24,6 +24,9 @@ type Counted (orders: [string][]int, certificates: [string][]int, duplicates: [s
 )
 _KINDS = tuple(asdict(Limits()))
 _LATER: dict[str, Any] = {"held": {}}  # what is not in every file
+# Seconds since the epoch: a clock that is before this was not set yet, as on a host that has none while it is off, and
+# is waiting for NTP. Then all that was counted lies ahead, and is right.
+_BUILT = int(Path(__file__).stat().st_mtime)
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,10 @@ class Counted:
 
     def set_right(self, now: int) -> bool:
         """What lies ahead, as the clock was set back, becomes what is now: it is not forgotten, and lasts no longer
-        than its period. Whether there was any.
+        than its period. Whether there was any. Of a clock that was not set yet it is left as it is.
         """
+        if now < _BUILT:
+            return False
         moments = [moment for subjects in self.times.values() for times in subjects.values() for moment in times]
         if max([*moments, *(one.since for some in self.held.values() for one in some)], default=0) <= now:
             return False
@@ -74,8 +79,9 @@ class Counted:
         as acmed runs.
         """
         now = int(time.time())
-        self.set_right(now)
-        self._forget(limits, now)
+        if now >= _BUILT:
+            self.set_right(now)
+            self._forget(limits, now)
         held = {name: [asdict(one) for one in some] for name, some in self.held.items()}
         try:
             jsonfile.write(self.path, {**self.times, "held": held}, durable)

@@ -55,6 +55,7 @@ class CertificateObject:
             "Paths": self._catalogue.paths(self._name) if status.installed else {},
             "LastError": list(status.error),
             "LastErrorTimestamp": status.state.error_time,
+            "LastErrorJob": status.error_job,
             "Failures": status.state.failures,
             "Undelivered": [[service, error] for service, error in status.undelivered.items()],
             "Job": [job.id, job.path] if job else [0, "/"],

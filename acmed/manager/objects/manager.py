@@ -77,7 +77,10 @@ class ManagerObject:
     async def _renew_due(self, call: Call, flags: int) -> tuple[list[list[Any]]]:
         if flags:
             raise invalid(f"There are no flags, so they must be 0, not {flags}")
-        return ([[job.name, job.id, job.path] for job in await self._certificates.renew_due(call)],)
+        started = await self._certificates.renew_due(call)
+        if not started:
+            self._catalogue.check_read()  # nothing to do, as far as acmed can see, is not that all is done
+        return ([[job.name, job.id, job.path] for job in started],)
 
     async def _get_certificate(self, _: Call, name: str) -> tuple[str]:
         if name not in self._catalogue.names:

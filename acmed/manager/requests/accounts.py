@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Requests about accounts, and about names that an account has validated without a certificate."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from acmed.bus import Variant
 from acmed.bus.server import Call
 from acmed.config import Account
 from acmed.config.model import AccountKeyType
-from acmed.manager import authority, jobs, options
+from acmed.manager import authority, errors, jobs, options
+from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job, Kind
 from acmed.manager.requests.desk import Desk, listed
 from acmed.manager.ways.authorize import subject
@@ -39,10 +40,14 @@ class Accounts:
         """Makes an account, or has the CA find it by its key where it is there already."""
         desk, values = self._desk, options.read(given, _ADD)
         binding, key, name = options.binding(values), options.private_key(values), options.name(name or "default")
+        if "directory" not in values:  # which may be what was wrong
+            desk.catalogue.check_left_out(name)
         known = desk.catalogue.configuration.accounts.get(name)
         wanted = options.account_request(values, known)
         directory = wanted.directory or (known.directory if known else "")
         desk.queue.check_free(name, Kind.ACCOUNT)
+        if known and directory != known.directory:
+            self._check_never_asked(name)
         details = {"account": name, "directory": directory}
         if key:
             details["key_type"] = _IMPORTED
@@ -75,9 +80,9 @@ class Accounts:
         return await self._change(call, name, jobs.UPDATE_ACCOUNT, contact=options.contacts(values["contact"]))
 
     async def deactivate(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
-        """Ends an account at its CA."""
+        """Ends an account at its CA, or here alone where it never had one there."""
         options.read(given, {})
-        return await self._change(call, name, jobs.DEACTIVATE_ACCOUNT)
+        return await self._change(call, name, jobs.DEACTIVATE_ACCOUNT, self._removable)
 
     async def rollover(self, call: Call, name: str, given: Mapping[str, Variant]) -> Job:
         """Gives an account another key."""
@@ -105,16 +110,37 @@ class Accounts:
             wanted = tuple(map(str, identifiers))
             return desk.start(number, jobs.AUTHORIZE, name, uid, account_name=account, identifiers=wanted)
 
-    async def _change(self, call: Call, name: str, kind: str, **more: object) -> Job:
-        desk = self._desk
-        account = self._registered(name)
+    async def _change(
+        self, call: Call, name: str, kind: str, look: Callable[[str], Account] | None = None, **more: object
+    ) -> Job:
+        """look: raises Failure where it cannot be; without it, it is to be registered."""
+        desk, look = self._desk, look or self._registered
+        account = look(name)
         details = {"account": name, "directory": account.directory}
         if "key_type" in more:
             details["key_type"] = str(more["key_type"])
         uid = await desk.authority.check(call, authority.MANAGE_ACCOUNTS, **details)
-        self._registered(name)
+        look(name)
         with desk.queue.hold(name, Kind.ACCOUNT) as number:
             return desk.start(number, kind, name, uid, **more)
+
+    def _removable(self, name: str) -> Account:
+        """Of one that is registered, acme-privd says whether it is."""
+        account = self._desk.account(name)
+        if account.uri is not None:
+            return self._registered(name)
+        self._desk.queue.check_free(name, Kind.ACCOUNT)
+        self._check_never_asked(name)
+        certificates = self._desk.catalogue.configuration.certificates.values()
+        if users := [one.name for one in certificates if name in one.accounts]:
+            message = f"Account '{name}' is used by {', '.join(sorted(users))}: give them another one, or forget them"
+            raise Failure(errors.INVALID_CONFIGURATION, message)
+        return account
+
+    def _check_never_asked(self, name: str) -> None:
+        """That there is nothing at a CA which only the account's key can be used for. Raises Failure."""
+        if directory := self._desk.catalogue.account(name).asked:
+            raise options.perhaps_registered(name, directory)
 
     def _registered(self, name: str) -> Account:
         account = self._desk.account(name)

@@ -23,9 +23,11 @@ async def findings(tools: Tools, certificate: Certificate, accounts: Sequence[Ac
     """All of it, at each of the certificate's accounts, for whoever asks; nothing is ordered."""
     types = types_for(tools.catalogue.configuration, certificate, certificate.identifiers)
     ports = asyncio.gather(*(_port(tools, certificate, kind) for kind in _PORTS if _needs(kind, types, tools)))
-    looks = asyncio.gather(*(look(tools, certificate, account, job=0) for account in accounts))
+    looks = asyncio.gather(*(look(tools, certificate, account, job=0, fresh=True) for account in accounts))
     found, ways = await asyncio.gather(looks, ports)
-    found_at = [[_limit(tools, certificate, account), *some] for account, some in zip(accounts, found, strict=True)]
+    found_at = [
+        [_limit(tools, certificate, account), *looked.findings] for account, looked in zip(accounts, found, strict=True)
+    ]
     return [*_of_all(found_at, accounts), *ways]
 
 

@@ -34,7 +34,10 @@ def wants(status: Status, now: int) -> bool:
     if status.account not in ("", *status.configured.accounts) or "ca" in status.differences:
         return False
     window = status.window
-    return window is None or (bool(window.cert_id) and now >= window.poll_at)
+    if window is None:
+        return True
+    # That is farther away than any CA has it only where the clock was ahead.
+    return bool(window.cert_id) and not now < window.poll_at <= now + _LONGEST * clock.SECOND
 
 
 async def poll(names: Sequence[str], catalogue: Catalogue, daemons: Daemons) -> None:
@@ -70,7 +73,7 @@ async def _poll(name: str, catalogue: Catalogue, daemons: Daemons) -> None:
     except Failure as failure:
         journal.info("%s: the CA could not be asked when to renew it: %s", name, failure.message, certificate=name)
         pause = _REFUSED if failure.name.startswith("org.acmed1.AcmeError.") else _UNREACHED
-        pause = max(pause, (failure.retry_after or 0) * clock.SECOND)
+        pause = max(pause, min(failure.retry_after or 0, _LONGEST) * clock.SECOND)
         catalogue.polled(name, replace(known, poll_at=clock.now() + pause))
         return
     wait = min(max(answer["retryAfter"], _SHORTEST), _LONGEST)

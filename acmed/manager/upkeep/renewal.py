@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """When to renew, and when to try again. All times: microseconds since the epoch."""
 
-from acmed.manager.clock import DAY, MINUTE, SECOND
+from acmed.manager.clock import DAY, HOUR, MINUTE, SECOND
 from acmed.manager.known.installed import Installed
 from acmed.manager.known.remembered import Window
 
 _SHORT = 10 * DAY
 _DELAYS = (1 * MINUTE, 10 * MINUTE, 100 * MINUTE)
+# After so many in a row haste is of no use. Let's Encrypt pauses an account for a name that has failed 1152 times in a
+# row (letsencrypt.org/docs/rate-limits).
+_URGENT = 200
 
 
 def planned(installed: Installed, before: float | None) -> int:
@@ -28,9 +31,11 @@ def endangered_at(installed: Installed, before: float | None) -> int:
     return begin + (installed.not_after - begin) // 2
 
 
-def renew_at(installed: Installed, before: float | None, window: Window | None) -> int:
+def renew_at(installed: Installed, before: float | None, window: Window | None, obtained: int = 0) -> int:
     """When to renew: in the CA's window where it gave one (RFC 9773), at what is planned where that is configured and
-    earlier, and never so late that the certificate would be in danger. A window in the past means at once.
+    earlier, and never so late that the certificate would be in danger. A window in the past means at once, but for
+    what is not a day old, or a quarter of its lifetime: all that follow could have such a window too. obtained: when
+    acmed got it; 0 where that is not known.
     """
     moment = planned(installed, before)
     if window is None or not window.start:
@@ -38,12 +43,17 @@ def renew_at(installed: Installed, before: float | None, window: Window | None) 
     # Anywhere in it, so that no CA meets all hosts at once; the same moment whenever it is asked.
     share = int(window.fingerprint[:12], 16)
     chosen = window.start + ((window.end - window.start) * share >> 48)
+    young = min(DAY, (installed.not_after - installed.not_before) // 4)
+    chosen = max(chosen, max(installed.not_before, obtained) + young)
     return min(chosen, endangered_at(installed, before) if before is None else moment)
 
 
-def retry_at(failures: int, failed: int, retry_after: int | None) -> int:
+def retry_at(failures: int, failed: int, retry_after: int | None, end: int | None = None) -> int:
     """The earliest time for the next attempt by the timer: 1, 10, 100 minutes after the failure, then a day; later
-    where the CA says so (retry_after: seconds).
+    where the CA says so (retry_after: seconds). end: of what is to be renewed, which such a pause is not to pass over:
+    it is an eighth of what is left at most, but not less than an hour.
     """
     delay = _DELAYS[failures - 1] if failures <= len(_DELAYS) else DAY
+    if end is not None and failures <= _URGENT:
+        delay = min(delay, max(HOUR, (end - failed) // 8))
     return failed + max(delay, (retry_after or 0) * SECOND)

@@ -12,7 +12,13 @@ _GONE = ("org.acmed1.AcmeError.unauthorized", "org.acmed1.AcmeError.accountDoesN
 
 
 async def deactivate(job: Job, tools: Tools) -> None:
-    """Ends the account at the CA, and then here. Raises Failure; acme-privd refuses it while certificates need it."""
+    """Ends the account at the CA, where it has a URL there, and then here. Raises Failure; acme-privd refuses it while
+    certificates need it.
+    """
+    account = tools.catalogue.configuration.accounts.get(job.name)
+    if account is not None and account.uri is None:
+        job.keep(changed=True)
+        job.remark(f"it was not registered at {account.directory}, which was not asked")
     if not job.record.changed:
         job.report("account", 10)
         await tools.daemons.priv("PermitAccount", job=job.id, account=job.name, operation="deactivate", contact=[])
@@ -28,4 +34,4 @@ async def deactivate(job: Job, tools: Tools) -> None:
     await tools.daemons.priv("RetireAccount", job=job.id, account=job.name)
     tools.catalogue.forget_account(job.name)
     tools.catalogue.reload()
-    journal.notice("Account %s is deactivated; its configuration and keys are in the archive", job.name)
+    journal.notice("Account %s has ended; its configuration and keys are in the archive", job.name)

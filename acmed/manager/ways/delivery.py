@@ -51,6 +51,7 @@ async def _deliver(job: Job, tools: Tools, name: str, failed: dict[str, str]) ->
                 "Deliver", timeout=_longest(tools, service), job=job.id, certificate=job.name, services=[name]
             )
             error = "; ".join(one["error"] for one in answer["deliveries"] if one["error"])
+            _remark(job, *(one["remark"] for one in answer["deliveries"]))
         except Failure as failure:
             error = failure.message
     if error:
@@ -65,6 +66,12 @@ async def _deliver(job: Job, tools: Tools, name: str, failed: dict[str, str]) ->
     delivered, errors = ({}, errors | {name: error}) if error else ({name: wanted[name]}, errors)
     state = replace(after.state, delivered=kept | delivered, delivery_errors=errors, files=files)
     tools.catalogue.save(job.name, state)
+
+
+def _remark(job: Job, *remarks: str) -> None:
+    """Adds to what is to be known about the job."""
+    if any(remarks):
+        job.remark("; ".join(filter(None, [job.note, *remarks])))
 
 
 def _longest(tools: Tools, service: str) -> float:

@@ -20,13 +20,12 @@ from acmed.manager.daemons import DNSD
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job
 from acmed.manager.tools import Tools
+from acmed.manager.ways import skew
 from acmed.names import Identifier
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 
-# Seconds. A CA writes into a certificate from when it is valid, and its HTTPS is checked, by the clock.
-_CLOCK_ERROR, _CLOCK_WARNING = 300, 60
-TIMEOUT = 60.0
+TIMEOUT = 60.0  # seconds
 
 # What is about this host or the CA, and not about an identifier.
 _CLOCK, _DIRECTORY = "clock", "directory"
@@ -51,6 +50,14 @@ class Finding:
         return f"{self.subject}: {self.message}"
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What was found. offset: seconds that the CA's clock is ahead, 0 where it does not say."""
+
+    findings: list[Finding]
+    offset: int = 0
+
+
 class Preflight:
     """Looks while it is entered, unless the certificate's configuration says preflight = false."""
 
@@ -59,7 +66,7 @@ class Preflight:
         self._tools = tools
         self._certificate = certificate
         self._account = account
-        self._look: asyncio.Task[list[Finding]] | None = None
+        self._look: asyncio.Task[Looked] | None = None
 
     async def __aenter__(self) -> "Preflight":
         if self._certificate.preflight:
@@ -79,32 +86,33 @@ class Preflight:
         danger. Raises Failure PreflightFailed.
         """
         if self._look:
-            self._judge(await self._look)
+            looked = await self._look
+            self._judge(looked.findings, looked.offset)
 
     async def passed_for(self, challenges: Sequence[Challenge]) -> None:
         """The same for an order that the CA has already, of which only these are to be answered. Where there are none,
         all names are valid at the CA, and nothing can be in the way.
         """
         if self._look and challenges:
-            self._judge(relevant(await self._look, challenges, self._expected))
+            looked = await self._look
+            self._judge(relevant(looked.findings, challenges, self._expected), looked.offset)
 
-    @property
-    def _is_last_resort(self) -> bool:
+    def _is_last_resort(self, offset: int) -> bool:
+        """By the CA's clock: this host's may be wrong, and the danger not there yet, or there for a while."""
         status = self._tools.catalogue.status(self._certificate.name)
-        return status.installed is not None and status.endangered(clock.now())
+        return status.installed is not None and status.endangered(clock.now() + offset * clock.SECOND)
 
     @property
     def _expected(self) -> dict[Identifier, ChallengeType]:
         return types_for(self._tools.catalogue.configuration, self._certificate, self._certificate.identifiers)
 
-    def _judge(self, found: Iterable[Finding]) -> None:
+    def _judge(self, found: list[Finding], offset: int) -> None:
         """The CA may see another DNS than this host does: rather than that what is installed runs out, it finds out for
-        itself. But by a clock that is wrong nothing is known to run out.
+        itself. But where the clock is so wrong that an order would be in vain or too much, it is one in danger too.
         """
-        found = list(found)
         wrong = [finding for finding in found if finding.severity == ERROR]
         if problems := _together(wrong):
-            if any(finding.check == _CLOCK for finding in wrong) or not self._is_last_resort:
+            if any(finding.check == _CLOCK for finding in wrong) or not self._is_last_resort(offset):
                 raise Failure(errors.PREFLIGHT_FAILED, problems)
             journal.warning("Preflight: %s. It is ordered all the same, as it is in danger", problems)
             self._job.remark(f"ordered although the preflight failed, as it is in danger: {problems}")
@@ -134,23 +142,28 @@ def relevant(
     return [finding for finding in found if finding.subject not in others]
 
 
-async def look(tools: Tools, certificate: Certificate, account: Account, job: int) -> list[Finding]:
-    """The CA's clock, and then DNS, which is to allow the CA by its name."""
+async def look(tools: Tools, certificate: Certificate, account: Account, job: int, fresh: bool = False) -> Looked:
+    """The CA's clock, and then DNS, which is to allow the CA by its name. fresh: the CA is asked although it may have
+    told lately what it says of itself; an order asks it at once for something else, and finds out by that.
+    """
     types = types_for(tools.catalogue.configuration, certificate, certificate.identifiers)
     looked_at = {identifier: kind for identifier, kind in types.items() if kind is not ChallengeType.NONE}
     if looked_at:
         await tools.daemons.warm(DNSD)
     timeout = TIMEOUT + account.deadlines.request
     try:
-        directory = await tools.daemons.client("Directory", timeout=timeout, job=job, account=account.name)
+        directory = await tools.daemons.client("Directory", timeout=timeout, job=job, account=account.name, fresh=fresh)
     except Failure as failure:
         issuers: list[str] = []
+        offset = 0
         found = [Finding(_DIRECTORY, account.name, WARNING, f"The CA cannot be asked: {failure.message}")]
     else:
-        issuers = directory["caaIdentities"]
-        found = [_clock(account, directory["clockOffset"])]
+        issuers, offset = directory["caaIdentities"], directory["clockOffset"]
+        installed = tools.catalogue.status(certificate.name).ordered
+        lifetime = (installed.not_after - installed.not_before) // clock.SECOND if installed else None
+        found = [Finding(_CLOCK, account.name, *skew.judged(offset, lifetime))]
     if not looked_at:
-        return found
+        return Looked(found, offset)
     try:
         answer = await tools.daemons.dns(
             "Check",
@@ -167,7 +180,8 @@ async def look(tools: Tools, certificate: Certificate, account: Account, job: in
         is_late = failure.name == errors.TIMED_OUT  # a change of DNS has more time
         vain = [one for one, kind in looked_at.items() if kind in _SET_FOR_EACH and not is_late]
         found += [Finding(_DNS, one.value, ERROR, message) for one in vain]
-        return found if len(vain) == len(looked_at) else [*found, Finding(_DNS, account.name, WARNING, message)]
+        found += [] if len(vain) == len(looked_at) else [Finding(_DNS, account.name, WARNING, message)]
+        return Looked(found, offset)
     believed = map(_believed, answer["findings"])
     issuer = next(filter(is_issuer, map(str.lower, issuers)), account.origin[1])
 
@@ -185,17 +199,7 @@ async def look(tools: Tools, certificate: Certificate, account: Account, job: in
             return replace(finding, message=f"{finding.message}. {to_do}")
         return replace(finding, severity=WARNING, message=f"{finding.message}; an order sets it")
 
-    return [*found, *await asyncio.gather(*map(settled, believed))]
-
-
-def _clock(account: Account, offset: int) -> Finding:
-    """offset: seconds that the CA's clock is ahead."""
-    if abs(offset) <= _CLOCK_WARNING:
-        message = f"this host's clock and that of the CA differ by {abs(offset)} s"
-        return Finding(_CLOCK, account.name, OK, message)
-    severity, behind = ERROR if abs(offset) > _CLOCK_ERROR else WARNING, "behind" if offset > 0 else "ahead of"
-    message = f"this host's clock is {abs(offset)} s {behind} that of the CA; see 'timedatectl'"
-    return Finding(_CLOCK, account.name, severity, message)
+    return Looked([*found, *await asyncio.gather(*map(settled, believed))], offset)
 
 
 def _believed(finding: Mapping[str, str]) -> Finding:

@@ -23,6 +23,7 @@ async def register(job: Job, tools: Tools) -> None:
     if wanted is None:
         raise Failure(bus_errors.FAILED, f"Job {job.id} does not say what account '{job.name}' is to be")
     job.report("account", 10)
+    before = tools.catalogue.configuration.accounts.get(job.name)
     await tools.daemons.priv(
         "NewAccount",
         job=job.id,
@@ -33,8 +34,13 @@ async def register(job: Job, tools: Tools) -> None:
         caPem=wanted.ca_pem,
     )
     tools.catalogue.reload()
-    # A key that was elsewhere before may have an account already, and nobody has to agree to anything for that.
-    answer = None if wanted.key_type else await _find(job, tools)
+    after = tools.catalogue.configuration.accounts.get(job.name)
+    if before and after and before.directory != after.directory:
+        tools.catalogue.forget_account(job.name)  # that was of another CA
+    # A key that was elsewhere before may have an account already, and nobody has to agree to anything for that. So may
+    # one for which an account was asked for, and the answer was lost.
+    is_new = wanted.key_type and not tools.catalogue.account(job.name).asked
+    answer = None if is_new else await _find(job, tools)
     if answer is None:
         if not wanted.agreed:
             await _refuse_terms(job, tools, wanted)
@@ -45,15 +51,34 @@ async def register(job: Job, tools: Tools) -> None:
     await tools.daemons.priv("SetAccountUri", job=job.id, account=job.name, uri=answer["uri"])
     known = tools.catalogue.account(job.name)
     status, terms = journal.printable(answer["status"]), journal.printable(answer.get("termsOfService") or "")
-    tools.catalogue.save_account(job.name, replace(known, status=status, terms=terms or known.terms))
+    tools.catalogue.save_account(job.name, replace(known, status=status, terms=terms or known.terms, asked=""))
     tools.catalogue.reload()
     journal.notice("Account %s is %s, %s", job.name, status, answer["uri"])
+
+
+async def _asked(method: str, job: Job, tools: Tools) -> dict[str, Any]:
+    """What the CA says of the account. Until it does, and where its answer is lost, it is known that it may have made
+    or may have found one: nobody but who has the key can end that.
+    """
+    account = tools.catalogue.configuration.accounts.get(job.name)
+    before = tools.catalogue.account(job.name).asked
+    _note(job, tools, asked=account.directory if account else "")
+    try:
+        return await tools.daemons.client(method, timeout=_TIMEOUT, job=job.id, account=job.name)
+    except Failure as failure:
+        if failure.refused and failure.retry_after is None:
+            _note(job, tools, asked=before)
+        raise
+
+
+def _note(job: Job, tools: Tools, asked: str) -> None:
+    tools.catalogue.save_account(job.name, replace(tools.catalogue.account(job.name), asked=asked))
 
 
 async def _ask(job: Job, tools: Tools, wanted: AccountRequest) -> dict[str, Any]:
     """The account that the CA has made. A key that it does not take would be in the way of one of another type."""
     try:
-        return await tools.daemons.client("Register", timeout=_TIMEOUT, job=job.id, account=job.name)
+        return await _asked("Register", job, tools)
     except Failure as failure:
         if not wanted.key_type or failure.name not in errors.KEY_REFUSED:
             raise
@@ -78,10 +103,11 @@ async def _find(job: Job, tools: Tools) -> dict[str, Any] | None:
     """The account that the CA knows by the key, or None."""
     job.report("account", 20)
     try:
-        return await tools.daemons.client("FindAccount", timeout=_TIMEOUT, job=job.id, account=job.name)
+        return await _asked("FindAccount", job, tools)
     except Failure as failure:
         if failure.name != errors.UNKNOWN_TO_CA:
             raise
+    _note(job, tools, asked="")
     return None
 
 

@@ -8,8 +8,6 @@ from acmed.manager.jobs import Job
 from acmed.manager.tools import Tools
 from acmed.manager.ways.delivery import deliver
 
-_TIMEOUT = 60.0  # seconds
-
 
 async def restore(job: Job, tools: Tools) -> None:
     """Has acme-privd put them back from the set that it keeps, and services get them again where that changed anything.
@@ -19,7 +17,7 @@ async def restore(job: Job, tools: Tools) -> None:
     job.report("restore", 20)
     job.commit()
     try:
-        answer = await tools.daemons.priv("Restore", timeout=_TIMEOUT, job=job.id, certificate=job.name)
+        answer = await tools.daemons.priv("Restore", job=job.id, certificate=job.name)
     except Failure as failure:
         if failure.name == errors.NOT_ISSUED:
             tools.catalogue.lost(job.name)

@@ -149,7 +149,8 @@ async def _remember(job: Job, tools: Tools, fingerprint: str) -> None:
     if wanted and status.left_alone:
         remark = f"not replaced: {why_not}"
     elif wanted and state.retry_at:
-        remark = f"not replaced before {clock.text(state.retry_at)}: {state.error_message}"
+        reason = state.error_message or "the CA has asked for that time"
+        remark = f"not replaced before {clock.text(state.retry_at)}: {reason}"
     elif wanted and status.problem:
         remark = f"not replaced as long as its configuration is broken: {status.problem}"
     else:

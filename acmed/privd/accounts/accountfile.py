@@ -45,17 +45,21 @@ def write(places: Places, name: str, table: Table) -> Account:
         files.replace(path, text.encode(), files.PUBLIC)
         loaded = load(places.etc, places.usr)
         if name not in loaded.configuration.accounts:
-            ours = "; ".join(str(problem) for problem in loaded.problems if problem.path == path)
-            raise _invalid(ours or f"[account.{name}] has a problem elsewhere; see: acmectl config check")
+            raise _invalid("; ".join(map(str, loaded.broken_accounts.get(name, loaded.unread))))
     return loaded.configuration.accounts[name]
 
 
 def overruling(places: Places, name: str, key: str) -> Path | None:
     """The file whose word on a key of the account counts more than ours, if there is one."""
-    ours = places.account_file(name)
+    ours, path = places.account_file(name), place(places, name, key)
+    return path if path and path.parent == ours.parent and path.name > ours.name else None
+
+
+def place(places: Places, name: str, key: str) -> Path | None:
+    """The file whose word on a key of the account counts, if there is one."""
     table = load(places.etc, places.usr).tables.account.get(name)
-    place = table.places.get(key) if table else None
-    return place.path if place and place.path.parent == ours.parent and place.path.name > ours.name else None
+    found = table.places.get(key) if table else None
+    return found.path if found else None
 
 
 def _tables(path: Path, title: str, table: Table) -> list[str]:

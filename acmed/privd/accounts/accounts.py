@@ -21,6 +21,7 @@ _MAX_CA_CERTIFICATES = 500
 _MAX_CERTIFICATE_BYTES = 16 * 1024
 
 _DIRECTORY_MODE = 0o755
+_OF_CA = {"eab-key-id", "eab-algorithm", "uri"}  # of the account's table: nothing to another CA
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,19 @@ def create(places: Places, wish: Wish) -> Account:
 
 
 def check_directory(places: Places, name: str, directory: str) -> None:
-    """Raises InvalidConfiguration where the account is there for another directory."""
+    """Raises InvalidConfiguration where the account is there for another directory: registered, or by a file that is
+    not ours to change.
+    """
     existing = places.configuration().accounts.get(name)
-    if existing and existing.directory != directory:
-        path, way = places.account_file(name), "take another name"
-        if existing.uri is None and path.exists():
-            way += f"; where that directory was a mistake, remove {path}: the account is not registered there"
-        raise _invalid(f"account {name!r} is there already, for {existing.directory}; {way}")
+    if existing is None or existing.directory == directory:
+        return
+    way = "take another name"
+    if existing.uri is None:
+        path = accountfile.place(places, name, "directory")
+        if path == places.account_file(name):
+            return
+        way += f", or change it in {path}"
+    raise _invalid(f"account {name!r} is there already, for {existing.directory}; {way}")
 
 
 def registered(places: Places, name: str) -> Account:
@@ -178,14 +185,15 @@ def _keyed(places: Places, wish: Wish, existing: Account) -> Account:
 
 def _wished(places: Places, wish: Wish, existing: Account | None, keeps_uri: bool) -> Table:
     """The table with what stays of the one that is there. A new key has no URL at the CA yet."""
-    directory = existing.directory if existing else wish.directory
+    before = accountfile.read(places, wish.name)
+    directory = wish.directory or (existing.directory if existing else None)
     table: Table = {"directory": directory, "contact": list(wish.contact)}
     if wish.ca is not None:
         table["ca-file"] = str(places.ca_file(wish.name))
     table |= bindings.noted(places, wish.name, directory or "")
     leaves = {"directory", "contact", *table} | (set() if keeps_uri else {"uri"})
     leaves |= set() if wish.directory is None else {"ca-file"}
-    before = accountfile.read(places, wish.name)
+    leaves |= _OF_CA if existing and existing.directory != directory else set()
     return table | {key: value for key, value in before.items() if key not in leaves}
 
 

@@ -12,6 +12,7 @@ from acmed import journal
 from acmed.bus import BusLost, DBusError
 from acmed.privd import files
 from acmed.privd.accounts import creds
+from acmed.privd.places import Places
 from acmed.privd.refusal import explained, refusal
 
 # What LoadCredentialEncrypted= of acme-keyd.service calls the directories; a blob is good under its own name only.
@@ -52,6 +53,21 @@ def unseal(kind: str, account: str, sealed: bytes) -> bytes:
     return _run("decrypt", _name(kind, account), sealed)
 
 
+def unreadable(places: Places) -> Iterator[str]:
+    """The sealed secrets that cannot be decrypted, each with what is wrong. One is enough that PID 1 does not start
+    acme-keyd at all.
+    """
+    kinds = ((ACCOUNT, places.credentials), (NEXT, places.next_credentials), (BINDING, places.bindings))
+    for kind, directory in kinds:
+        for path in sorted(directory.glob("[!.]*")):
+            try:
+                unseal(kind, path.name, path.read_bytes())
+            except SealingFailed as error:
+                yield f"{path} ({error})"
+            except OSError as error:
+                yield explained(error)
+
+
 @contextmanager
 def errors(account: str) -> Iterator[None]:
     """Makes KeyUnavailable of what goes wrong with a secret."""
@@ -77,7 +93,7 @@ def _run(verb: str, name: str, data: bytes) -> bytes:
     try:
         outcome = creds.run(verb, name, data)
     except (DBusError, BusLost, TimeoutError) as error:
-        raise SealingFailed(f"systemd-creds {verb} could not be run: {error or 'not done in time'}") from error
+        raise SealingFailed(f"systemd-creds {verb} could not be run: {str(error) or 'not done in time'}") from error
     if outcome.failure or not outcome.output:
         said = ": ".join(filter(None, [outcome.failure, outcome.said.rpartition("\n")[2]])) or "it said nothing"
         hint = " (is there a host key? Run: systemd-creds setup)" if verb == "encrypt" else ""

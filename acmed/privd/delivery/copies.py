@@ -10,10 +10,7 @@ from acmed.privd import files
 from acmed.privd.installed.sets import Content
 from acmed.privd.refusal import explained
 
-_READ_ONLY = (
-    "acme-privd may not write there. Run: systemctl edit acme-privd.service, and add:"
-    " [Service] ReadWritePaths=-{directory} (then: systemctl try-restart acme-privd.service)"
-)
+_READ_ONLY = "acme-privd may not write there; 'acmectl config check' prints the drop-in for its unit that lets it"
 _SHARED = "acme-privd may not write there, where many programs have their files: use a directory for certificates alone"
 _DENIED = "the directory must belong to root: acme-privd has no right to pass by its mode"
 
@@ -33,7 +30,7 @@ def problem(error: OSError) -> str:
     """What is wrong with a path, and what to do."""
     directory = str(Path(error.filename).parent) if error.filename else ""
     if error.errno == errno.EROFS:
-        hint = _SHARED if is_shared(Path(directory)) else _READ_ONLY.format(directory=directory)
+        hint = _SHARED if is_shared(Path(directory)) else _READ_ONLY
         return f"{explained(error)}: {hint}"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{explained(error)}: {_DENIED}"

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """How a service is told that its certificate is there: its units are reloaded or restarted, and its hook is run."""
 
+from dataclasses import dataclass
+
 from acmed import journal
 from acmed.bus import BusLost, DBusError
 from acmed.config import Certificate, Service
@@ -19,19 +21,34 @@ _METHODS = {Action.RELOAD: "ReloadOrTryRestartUnit", Action.RESTART: "TryRestart
 _RUNNING = ("active", "activating", "reloading")
 
 
-async def reload(service: Service) -> str:
-    """Has the units take the new files; what went wrong, or an empty string."""
+@dataclass(frozen=True)
+class Told:
+    """What came of a delivery. error: what went wrong. remark: what somebody is to know although nothing did, as that
+    nobody was there to be told. Both may be empty.
+    """
+
+    error: str = ""
+    remark: str = ""
+
+
+async def reload(service: Service) -> Told:
+    """Has the units take the new files."""
     if not service.units:
-        return ""
-    errors = []
+        return Told()
+    results: list[str | None] = []
     try:
         async with pid1.connected() as manager:
             for unit in service.units:
-                if error := await _reload(manager, unit, service.action):
-                    errors.append(error)
+                results.append(await _reload(manager, unit, service.action))
     except (BusLost, DBusError) as error:
-        errors.append(f"PID 1 cannot be asked: {error}")
-    return "; ".join(errors)
+        results.append(f"PID 1 cannot be asked: {error}")
+    if any(result is not None for result in results):
+        return Told("; ".join(filter(None, results)))
+    # It may come later; or the name is wrong, and the service that is meant goes on with the old certificate.
+    return Told(
+        remark=f"no unit of service {service.name} is installed ({', '.join(service.units)}), so none was told of the "
+        "certificate"
+    )
 
 
 async def run_hook(places: Places, certificate: Certificate, service: Service, content: Content) -> str:
@@ -51,12 +68,17 @@ async def run_hook(places: Places, certificate: Certificate, service: Service, c
     return ""
 
 
-async def _reload(manager: Pid1, unit: str, action: Action) -> str:
-    """Reloads a unit that runs; one that does not will read the new files when it starts."""
+async def _reload(manager: Pid1, unit: str, action: Action) -> str | None:
+    """Reloads a unit that runs; one that does not will read the new files when it starts. What went wrong, or an empty
+    string; None where there is no such unit.
+    """
     try:
         state = await manager.state(unit)
+        if not state:
+            journal.info("%s is not installed: nothing to %s", unit, action.value)
+            return None
         if state not in _RUNNING:
-            journal.info("%s is %s: nothing to %s", unit, state or "not installed", action.value)
+            journal.info("%s is %s: nothing to %s", unit, state, action.value)
             return ""
         result = await manager.job(_METHODS[action], unit, "replace", timeout=_JOB_TIMEOUT)
     except TimeoutError:

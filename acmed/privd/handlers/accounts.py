@@ -7,10 +7,10 @@ from acmed.bus import BusLost, DBusError
 from acmed.config.identifiers import MAX_NAMES
 from acmed.names import Identifier, InvalidName
 from acmed.privd import lookup, pid1
-from acmed.privd.accounts import accountimport, accounts, bindings, retirement, rollover
+from acmed.privd.accounts import accountimport, accounts, bindings, retirement, rollover, seal
 from acmed.privd.handlers.turns import Answer, Turns
 from acmed.privd.refusal import refusal
-from acmed.varlink import Call, invalid_parameter
+from acmed.varlink import Call, VarlinkError, invalid_parameter
 
 _KEYD = "acme-keyd.service"
 _RESTART_TIMEOUT = 30.0  # seconds
@@ -32,8 +32,11 @@ class Accounts(Turns):
         async with self._account(job, account):
             wish = accounts.checked(account, directory, contact, key_type, ca_pem)
             created = await asyncio.to_thread(accounts.create, self._places, wish)
-            await self._restart_keyd(account)
-            await self._permits.new_account(account, created.contact)
+            try:
+                await self._restart_keyd(account)
+                await self._permits.new_account(account, created.contact)
+            except VarlinkError as error:
+                raise await self._with_cause(error, account) from error
             return {}
 
     async def seal_binding(
@@ -126,6 +129,17 @@ class Accounts(Turns):
         async with self._account(job, account), self._locks[f"certificate {subject}"]:
             accounts.registered(self._places, account)
             return {"thumbprint": await self._permits.authorize(account, subject, wanted)}
+
+    async def _with_cause(self, error: VarlinkError, account: str) -> VarlinkError:
+        """What kept acme-keyd from its work, or from starting. It may be the key of another account."""
+        if error.name != "org.acmed.Priv.KeyUnavailable":
+            return error
+        broken = await asyncio.to_thread(lambda: list(seal.unreadable(self._places)))
+        if not broken:
+            return error
+        what = "; ".join(broken)
+        reason = f"acme-keyd does not start, as this cannot be decrypted: {what}; move it away, or seal it anew"
+        return refusal("KeyUnavailable", account=account, reason=reason)
 
     async def _restart_keyd(self, account: str) -> None:
         """acme-keyd reads keys and accounts when it starts. Where it does not run, there is nothing to do. A key store

@@ -49,7 +49,8 @@ class Certificates(Turns):
                 ownership.check_keyless(configuration, known)
                 csr = await elsewhere.required(self._places, known)
             wish = prepare.Wish(job, chosen.name, new_key)
-            material = await asyncio.to_thread(prepare.prepare, self._places, known, wish, csr)
+            async with self._making(known.key_type):
+                material = await asyncio.to_thread(prepare.prepare, self._places, known, wish, csr)
             replaces = await asyncio.to_thread(self._replaced, certificate, chosen, material.request)
             thumbprint = await self._permit(certificate, material.request, replaces)
             more = {"preferredChain": known.preferred_chain, "thumbprint": thumbprint}

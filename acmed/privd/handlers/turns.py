@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Whose turn it is: calls for the same certificate or account wait for each other.
 
-Files are written in threads, so that one certificate's RSA key holds up no other.
+Files are written, and keys are made, in threads, so that others are served meanwhile. But the cryptography of Debian 13
+holds the interpreter's lock for the seconds that an RSA key takes: others have their turn between two keys.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from acmed import journal
+from acmed.config.model import KeyType
 from acmed.privd import lookup
 from acmed.privd.permits import Permits
 from acmed.privd.places import Places
-from acmed.privd.refusal import explained, host_errors, refusal
+from acmed.privd.refusal import host_errors
 
 Answer = dict[str, Any]
 
@@ -26,6 +28,7 @@ class Turns:
         self._places = places
         self._permits = Permits(places.permit_socket)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._rsa = asyncio.Lock()
 
     @asynccontextmanager
     async def _certificate(self, job: int, name: str) -> AsyncIterator[None]:
@@ -36,12 +39,15 @@ class Turns:
                 yield
 
     @asynccontextmanager
+    async def _making(self, key_type: KeyType) -> AsyncIterator[None]:
+        """One RSA key at a time: threads that each make one would keep everybody else waiting until all are made."""
+        async with self._rsa if key_type.name.startswith("RSA") else nullcontext():
+            yield
+
+    @asynccontextmanager
     async def _account(self, job: int, name: str) -> AsyncIterator[None]:
-        """One at a time for an account; what the host prevents is KeyUnavailable."""
+        """One at a time for an account; what the host prevents is InstallFailed."""
         lookup.checked_name(name, "account")
-        with journal.fields(job=job, account=name):
-            try:
-                async with self._locks[f"account {name}"]:
-                    yield
-            except OSError as error:
-                raise refusal("KeyUnavailable", account=name, reason=explained(error)) from error
+        with journal.fields(job=job, account=name), host_errors():
+            async with self._locks[f"account {name}"]:
+                yield

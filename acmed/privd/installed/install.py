@@ -24,6 +24,9 @@ def install(
     changes nothing.
     """
     name = certificate.name
+    if damage := request.key_damage(material):
+        message = f"{places.pending(name)}/privkey.pem is damaged ({damage}); order it again: another key is made"
+        raise refusal("InstallFailed", certificate=name, message=message)
     access = ownership.key_access(configuration, certificate)
     blocks = [pem.encode(der).encode() for der in new.certificates]
     data = sets.Content(material.private_key, blocks[0], b"".join(blocks[1:]))

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Puts back what services read, where somebody removed or changed it, from the kept set."""
 
-import hashlib
 import os
 import stat
 from pathlib import Path
 
-from acmed import journal, pem
+from acmed import journal
 from acmed.config import Certificate, Configuration
 from acmed.privd import files, keys
-from acmed.privd.installed import archive, ownership, sets
+from acmed.privd.installed import archive, ownership, sets, whole
 from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
 from acmed.privd.requests import provided
-from acmed.privd.verifier import MAX_CHAIN
 from acmed.varlink import VarlinkError
 
 
@@ -24,7 +22,7 @@ def restore(places: Places, configuration: Configuration, certificate: Certifica
     name = certificate.name
     access = ownership.key_access(configuration, certificate)
     kept = _kept(places, name)
-    data = _whole(places, name, kept) if kept else None
+    data = whole.content(places, name, kept) if kept else None
     if kept is None or data is None or _is_replaced(certificate, kept):
         raise refusal("NotIssued", certificate=name)
     wrong = _wrong(places, name, kept, data, access)
@@ -49,25 +47,6 @@ def _installed_at(one: sets.Set) -> str:
     return one.id.partition("-")[0]
 
 
-def _whole(places: Places, name: str, one: sets.Set) -> sets.Content | None:
-    """The files of a set, if they are those that were installed and fit each other. Raises OSError."""
-    try:
-        data = sets.content(places, name, one)
-        (leaf,) = pem.certificates(data.cert.decode(), 1, MAX_CHAIN)
-        key = None if data.privkey is None else keys.encoded_public_key(keys.from_pem(data.privkey))
-    except (FileNotFoundError, ValueError) as error:
-        journal.warning("The kept set %s of %s is damaged: %s", one.id, name, error)
-        return None
-    sound = (
-        hashlib.sha256(leaf).hexdigest() == one.fingerprint
-        and hashlib.sha256(data.fullchain).hexdigest() == one.chain_sha256
-        and (key is None or one.public_key in ("", key))
-    )
-    if not sound:
-        journal.warning("The kept set %s of %s is not what its set.json says", one.id, name)
-    return data if sound else None
-
-
 def _is_replaced(certificate: Certificate, one: sets.Set) -> bool:
     """Whether root has put another key into key-file. One that cannot be used is told when the next order needs it."""
     if certificate.key_file is None:
@@ -84,11 +63,18 @@ def _wrong(places: Places, name: str, one: sets.Set, data: sets.Content, access:
     if directory is None or directory.is_symlink() or sets.current_id(places, name) != one.id:
         return list(data.kinds)
     switched = (places.certificates / name).lstat().st_ctime_ns
-    wrong = [kind for kind in data.kinds if not _says(directory / f"{kind}.pem", data.file(kind), switched)]
-    key = directory / "privkey.pem"
-    if "privkey" in data.kinds and "privkey" not in wrong and not access.is_of(key.lstat()):
-        wrong.insert(0, "privkey")
-    return wrong
+    return [
+        kind
+        for kind in data.kinds
+        if not _says(directory / f"{kind}.pem", data.file(kind), switched)
+        or not _is_for_its_readers(kind, directory, access)
+    ]
+
+
+def _is_for_its_readers(kind: str, directory: Path, access: files.Access) -> bool:
+    """Whether those may read a file, and only those, who are to. Raises OSError."""
+    status = (directory / f"{kind}.pem").lstat()
+    return access.is_of(status) if kind == "privkey" else stat.S_IMODE(status.st_mode) == files.PUBLIC.mode
 
 
 def _says(path: Path, content: bytes, switched: int) -> bool:
@@ -100,11 +86,7 @@ def _says(path: Path, content: bytes, switched: int) -> bool:
         if status.st_uid != os.geteuid():
             # That of another owner is not ours to read: it is as it was while nothing has touched it since.
             return status.st_size == len(content) and status.st_ctime_ns <= switched
-        with open(path, "rb", opener=_open) as file:
+        with open(path, "rb", opener=whole.opener) as file:
             return file.read(len(content) + 1) == content
     except OSError:
         return False
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -8,10 +8,11 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from acmed import journal
 from acmed.config import Certificate
 from acmed.names import Identifier
 from acmed.privd import keys
-from acmed.privd.installed import sets
+from acmed.privd.installed import sets, whole
 from acmed.privd.keys import Origin
 from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
@@ -47,7 +48,7 @@ def prepare(places: Places, certificate: Certificate, wish: Wish, csr: Elsewhere
     terms = _terms(certificate, key, csr)
     _check_not_compromised(places, certificate, key, csr)
     pending = request.read(places, certificate.name)
-    if pending and _still_right(places, certificate.name, pending.request, terms, wish):
+    if pending and _still_right(places, certificate.name, pending.request, terms, wish) and _has_its_key(pending):
         return _taken_over(places, certificate.name, pending, wish)
     material = _from_elsewhere(csr, terms, wish) if csr else _made(places, certificate, key, terms, wish)
     request.write(places, certificate.name, material)
@@ -97,6 +98,16 @@ def _still_right(places: Places, name: str, pending: Request, terms: Terms, wish
     installed = sets.current(places, name)
     is_installed = installed is not None and request.base(installed.request) == pending.id
     return not (is_installed or wish.new_key)
+
+
+def _has_its_key(pending: Material) -> bool:
+    """Whether what the CA issues for it would have a key."""
+    damage = request.key_damage(pending)
+    if damage:
+        journal.warning(
+            "The key of the pending request %s is damaged (%s); another one is made", pending.request.id, damage
+        )
+    return not damage
 
 
 def _taken_over(places: Places, name: str, material: Material, wish: Wish) -> Material:
@@ -159,13 +170,17 @@ def _request(identifiers: tuple[Identifier, ...], public_key: str, der: bytes, t
 
 
 def _installed_key(places: Places, certificate: Certificate) -> keys.PrivateKey | None:
-    """The key of the installed set, for reuse-key: where it was made here, is of the type that is asked for, and no
-    certificate of it was revoked.
+    """The key of the installed set, for reuse-key: where it was made here, is not damaged, is of the type that is asked
+    for, and no certificate of it was revoked.
     """
     current = sets.current(places, certificate.name)
     if current is None or (current.origin, current.key_type) != (Origin.GENERATED, certificate.key_type.value):
         return None
-    key = keys.from_pem(sets.private_key(places, certificate.name, current))
+    data = whole.private_key(places, certificate.name, current)
+    if data is None:
+        journal.warning("%s gets a new key, in spite of reuse-key: the one that it had is damaged", certificate.name)
+        return None
+    key = keys.from_pem(data)
     return None if retired_keys.is_retired(places, keys.encoded_public_key(key)) else key
 
 

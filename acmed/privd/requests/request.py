@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from acmed import journal
 from acmed.names import Identifier
-from acmed.privd import files
+from acmed.privd import files, keys
 from acmed.privd.keys import Origin
 from acmed.privd.places import Places
 
@@ -114,7 +114,7 @@ class Material:
 
 
 def read(places: Places, name: str) -> Material | None:
-    """The pending request, or None where there is none, or not a whole one. Raises OSError."""
+    """The pending request, or None where there is none, or not a whole one. Raises OSError. Its key may be damaged."""
     directory = places.pending(name)
     try:
         request = _parse((directory / "request.json").read_bytes())
@@ -130,6 +130,17 @@ def read(places: Places, name: str) -> Material | None:
         journal.warning("The pending request in %s is damaged; another one is made", directory)
         return None
     return material
+
+
+def key_damage(material: Material) -> str:
+    """Why its private key, where that is here, cannot be used, or an empty string. RSA takes up to a second."""
+    if material.private_key is None:
+        return ""
+    try:
+        keys.check(material.private_key, material.request.public_key)
+    except keys.UnusableKey as error:
+        return str(error)
+    return ""
 
 
 def write(places: Places, name: str, material: Material) -> None:

@@ -7,7 +7,7 @@ with, and "do":
 reset     the connection, and Pebble sees nothing
 lose      the answer: Pebble has done it, and the connection is reset
 refuse    answered here, with "status", "headers" and "body"; Pebble sees nothing. In a header field {date+N} is the
-          HTTP-date in N seconds
+          HTTP-date in N seconds, {date-N} that of N seconds ago
 nonce     refused here as badNonce, with a good one
 change    the answer's "status", "headers", "type", and with "set" fields of its JSON
 cut       half of the answer, then the end of the connection
@@ -39,6 +39,7 @@ PLAN, LOG = DIRECTORY / "plan", DIRECTORY / "log"
 PROBLEM = "application/problem+json"
 NEVER = 10**9
 HUGE = 64 * 1024 * 1024
+DATE = re.compile(r"\{date([+-]\d+)\}")
 
 Fault = Mapping[str, Any]
 
@@ -127,7 +128,7 @@ class Exchange(Passing):
         """Sends it; where it is cut, so many bytes of it and the end."""
         now = time.time()
         sent = {"Date": "{date+0}", **headers}.items()
-        dated = [(name, re.sub(r"\{date\+(\d+)\}", lambda found: later(now, found[1]), value)) for name, value in sent]
+        dated = [(name, DATE.sub(lambda found: later(now, found[1]), value)) for name, value in sent]
         self.begin(status, dated, len(content))
         try:
             self.wfile.write(b"" if self.command == "HEAD" else content[:cut])

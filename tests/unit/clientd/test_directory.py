@@ -95,6 +95,24 @@ def test_all_of_it(play: Play) -> None:
     play(scenario, registered=False)
 
 
+def test_who_wants_to_know_whether_the_ca_answers_now(play: Play) -> None:
+    """However lately it was asked, and by whom."""
+
+    async def scenario(rig: Rig) -> None:
+        await rig.ask("Directory")
+        rig.ca.headers["directory"] = {"Date": formatdate(time.time() + 7200, usegmt=True)}
+        assert (await rig.ask("Directory"))["clockOffset"] == 0
+        assert abs((await rig.ask("Directory", fresh=True))["clockOffset"] - 7200) <= 2
+        assert rig.ca.counts() == {"directory": 2}
+        rig.ca.faults["directory"] = [faults.refuse(Refusal(403, "malformed"))]
+        with pytest.raises(VarlinkError):
+            await rig.ask("Directory", fresh=True)
+        await rig.ask("Directory")
+        assert rig.ca.counts() == {"directory": 3}
+
+    play(scenario, directory_is_known=False)
+
+
 @pytest.mark.parametrize("offset", [0, 7200, -400 * 86400])
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati"])
 def test_the_clock_of_the_ca(play: Play, monkeypatch: pytest.MonkeyPatch, offset: int, zone: str) -> None:

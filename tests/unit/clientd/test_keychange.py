@@ -3,6 +3,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.unit.clientd import faults, jws
 from tests.unit.clientd.ca_parts import Refusal
 from tests.unit.clientd.conftest import Play
 from tests.unit.clientd.https import Reply
-from tests.unit.clientd.rig import Rig
+from tests.unit.clientd.rig import QUICK, Rig
 
 
 async def refused(rig: Rig) -> VarlinkError:
@@ -138,6 +139,49 @@ def test_a_refusal_of_a_ca_that_knows_neither_key(play: Play) -> None:
         assert (await refused(rig)).name == "org.acmed.Client.Acme"
 
     play(scenario)
+
+
+def test_a_refusal_of_a_ca_that_has_the_old_key_for_another_account(play: Play) -> None:
+    """That says nothing of this one."""
+
+    async def scenario(rig: Rig) -> None:
+        other = Reply(200, {"Location": f"{rig.ca.base}/account/99", "Content-Type": "application/json"}, b"{}")
+        rig.ca.faults["keyChange"] = [faults.refuse(WEAK)]
+        rig.ca.faults["newAccount"] = [faults.refuse(STRANGE), lambda _: other]
+        error = await refused(rig)
+        assert (error.name, error.parameters["detail"]) == ("org.acmed.Client.Acme", STRANGE.detail)
+        assert rig.ca.counts()["newAccount"] == 2
+
+    play(scenario)
+
+
+PUT_OFF = [Refusal(400, "badNonce"), Refusal(403, "rateLimited")]
+
+
+@pytest.mark.parametrize("refusal", PUT_OFF)
+def test_a_change_that_is_put_off_for_ever(play: Play, refusal: Refusal) -> None:
+    """Whatever the status, that says nothing of the next key: nobody asks whose it is, and it is kept."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["keyChange"] = [faults.refuse(refusal)] * 9
+        error = await refused(rig)
+        assert (error.name, error.parameters["type"]) == ("org.acmed.Client.Acme", refusal.kind)
+        assert "newAccount" not in rig.ca.counts()
+
+    play(scenario, limits=replace(QUICK, nonce_tries=2))
+
+
+@pytest.mark.parametrize("refusal", PUT_OFF)
+def test_a_lookup_that_is_put_off(play: Play, refusal: Refusal) -> None:
+    """Nobody knows then whether the next key has an account."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults["keyChange"] = [faults.refuse(WEAK)]
+        rig.ca.faults["newAccount"] = [faults.refuse(refusal)] * (2 if refusal.kind == "badNonce" else 1)
+        error = await refused(rig)
+        assert (error.name, error.parameters["type"]) == ("org.acmed.Client.Acme", refusal.kind)
+
+    play(scenario, limits=replace(QUICK, nonce_tries=2))
 
 
 @pytest.mark.parametrize(

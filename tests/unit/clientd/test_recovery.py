@@ -74,6 +74,20 @@ def test_a_ca_that_lists_the_newest_first(play: Play) -> None:
     play(scenario)
 
 
+def test_an_order_that_is_found_after_a_nonce_was_refused(play: Play) -> None:
+    """It is still the answer before that one that was lost."""
+
+    async def scenario(rig: Rig) -> None:
+        await with_a_list(rig)
+        rig.ca.faults["newOrder"] = [faults.lose_answer, faults.refuse(Refusal(400, "badNonce"))]
+        rig.ca.faults["orders"] = [faults.page(404)]
+        await rig.order()
+        assert len(rig.ca.orders) == 1
+        assert rig.ca.counts()["orders"] == 2
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("fault", [faults.lose_request, faults.page(502)])
 def test_an_order_that_was_not_made(play: Play, fault: Fault) -> None:
     async def scenario(rig: Rig) -> None:
@@ -287,6 +301,23 @@ def test_a_ca_that_does_not_show_what_is_replaced(play: Play) -> None:
     play(scenario, directory_is_known=False)
 
 
+def test_an_order_that_replaces_another_certificate(play: Play) -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.ca.resources = {"renewalInfo"}
+        await with_a_list(rig)
+
+        def lose(work: faults.Work) -> Reply:
+            _show(replaces="aYhba4dGQEHhs3uEe6CuLN4ByNQ.AA")(rig, work().headers["Location"])
+            return faults.lose_answer(Reply)
+
+        rig.ca.faults["newOrder"] = [lose]
+        begun = await rig.order(replaces="aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE")
+        assert len(rig.ca.orders) == 2
+        assert begun["replaced"]
+
+    play(scenario, directory_is_known=False)
+
+
 def test_what_was_not_asked_for_may_be_anything(play: Play) -> None:
     """CAs show the profile and the times that they chose themselves."""
 
@@ -357,6 +388,28 @@ def test_a_list_that_never_comes(play: Play) -> None:
         assert rig.ca.counts()["newOrder"] == 2
 
     play(scenario, deadlines=replace(PATIENT, request=2))
+
+
+def test_a_list_that_takes_its_time(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page comes well within the time for a request, and all of them do not."""
+    monkeypatch.setattr(recovery, "_PAGES", 9)
+
+    async def scenario(rig: Rig) -> None:
+        await with_a_list(rig)
+        rig.ca.faults["newOrder"] = [faults.lose_answer]
+
+        def page(_: faults.Work) -> Reply:
+            later = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.3, later.set)
+            following = f"{rig.ca.base}/orders/{len(rig.ca.requests)}"
+            return Reply(200, {"Link": f'<{following}>;rel="next"'}, b'{"orders": []}', when=later)
+
+        rig.ca.faults["orders"] = [page] * 99
+        assert (await rig.order())["created"]
+        assert rig.ca.counts()["newOrder"] == 2
+        assert rig.ca.counts()["orders"] < 9
+
+    play(scenario, deadlines=replace(PATIENT, request=1))
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import pytest
 
 from acmed.config.model import ExternalBinding
 from acmed.varlink import VarlinkError
+from tests.unit.clientd.ca import Fault
 from tests.unit.clientd.ca_parts import Refusal
 from tests.unit.clientd.conftest import Play
-from tests.unit.clientd.faults import lose_answer, refuse
+from tests.unit.clientd.faults import broken_json, lose_answer, page, refuse
 from tests.unit.clientd.https import Reply
 from tests.unit.clientd.rig import Rig
 
@@ -157,3 +158,28 @@ def test_what_acme_keyd_adds_is_sent(play: Play) -> None:
         assert rig.ca.payloads("newAccount")[0]["externalAccountBinding"] == rig.keys.binding
 
     play(scenario, registered=False)
+
+
+@pytest.mark.parametrize("method", ["Register", "FindAccount"])
+@pytest.mark.parametrize(
+    ("faulty", "fault", "unsent"),
+    [
+        ("directory", page(404), True),
+        ("newNonce", page(404), True),
+        ("newAccount", lose_answer, None),
+        ("newAccount", broken_json, None),
+    ],
+)
+def test_whether_the_ca_was_asked_for_the_account(
+    play: Play, method: str, faulty: str, fault: Fault, unsent: bool | None
+) -> None:
+    """Where it was and its answer is lost, it may have one."""
+
+    async def scenario(rig: Rig) -> None:
+        rig.ca.faults[faulty] = [fault] * 20
+        with pytest.raises(VarlinkError) as caught:
+            await rig.ask(method)
+        assert caught.value.name == "org.acmed.Client.Unreachable"
+        assert caught.value.parameters.get("unsent") == unsent
+
+    play(scenario, registered=False, directory_is_known=False)

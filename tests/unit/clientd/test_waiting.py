@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """CAs that take their time."""
 
+import asyncio
 import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from acmed.clientd.errors import Unreachable
+from acmed.clientd.orders.polling import together
 from acmed.varlink import VarlinkError
 from tests.unit.clientd.ca_parts import Refusal
 from tests.unit.clientd.conftest import Play
@@ -117,3 +120,44 @@ def test_not_ready_at_first(play: Play) -> None:
         assert rig.ca.counts()["finalize"] == 2
 
     play(scenario)
+
+
+class _Requests:
+    """Of which each takes a few turns of the loop, and that of one number fails."""
+
+    def __init__(self, fails: int | None = None) -> None:
+        self._fails = fails
+        self.begun, self.under_way, self.most = 0, 0, 0
+
+    async def ask(self, number: int) -> int:
+        self.begun += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await asyncio.sleep(0)
+            if number == self._fails:
+                raise Unreachable("https://ca.example/", "no route")
+            for _ in range(9):
+                await asyncio.sleep(0)
+        finally:
+            self.under_way -= 1
+        return number
+
+
+def test_a_few_at_a_time() -> None:
+    """A CA is not to get a hundred requests at once for an order of a hundred names."""
+    requests = _Requests()
+    assert asyncio.run(together(3, map(requests.ask, range(20)))) == [*range(20)]
+    assert requests.most == 3
+
+
+def test_nothing_more_is_asked_after_an_error() -> None:
+    requests = _Requests(fails=1)
+
+    async def scenario() -> None:
+        with pytest.raises(Unreachable):
+            await together(3, map(requests.ask, range(20)))
+        assert requests.under_way == 0, "they are ended"
+
+    asyncio.run(scenario())
+    assert requests.begun <= 4, "but for the one whose turn it was"

@@ -60,6 +60,9 @@ def test_nothing_configured(tmp_path: Path) -> None:
         ("acmed.next-accounts", "acme-keyd.service", "next"),
         ("acmed.bindings", "acme-keyd.service", "binding"),
         ("acmed.dns", "acme-dnsd.service", "tsig"),
+        ("acmed.passphrases", "acme-store-file.service and acme-store-gpg.service", "passphrase"),
+        ("acmed.pins", "acme-store-pkcs11.service", "pin"),
+        ("acmed.ssh-keys", "acme-store-ssh.service", "sshkey"),
     ],
 )
 @pytest.mark.parametrize("content", [b'key "ns1" { };\n', b"\xff\xfe", b""])
@@ -77,7 +80,7 @@ def test_what_keeps_a_daemon_from_starting(
     assert problem == Problem(
         path,
         0,
-        f"is not sealed, and {unit} does not start as long as it is there",
+        f"is not sealed, and keeps {unit} from starting",
         f"move it away, or seal it: systemd-creds encrypt '--name={credential}_a b' FILE '{path}'",
     )
 
@@ -416,3 +419,43 @@ def test_mode_does_not_take_the_key_from_a_service(tmp_path: Path) -> None:
     [problem] = loaded.problems
     assert (problem.path.name, problem.line) == ("taken.toml", 3)
     assert problem.message == "'mode' '0600' keeps the key from the group 'www-data'; it must be 0440 or 0640"
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("etc", 0o700),
+        ("etc/acmed.toml.d", 0o700),
+        ("etc/certificates.d", 0o750),
+        ("etc/certificates.d", 0o711),
+        ("etc/certificates.d", 0o744),
+        ("etc/ca", 0o700),
+        ("usr", 0o750),
+        ("usr/services.d", 0o700),
+    ],
+)
+def test_directory_that_is_closed_to_the_daemons(tmp_path: Path, name: str, mode: int) -> None:
+    loaded, path = Place(tmp_path, "", "").load(), tmp_path / name
+    path.mkdir(exist_ok=True)
+    path.chmod(mode)
+    message = "is closed to acmed's daemons, which have users of their own: nothing in it counts"
+    hint = f"chmod a+rx {path}; no secret belongs in it"
+    assert check(loaded, tmp_path / "nothing") == (Problem(path, 0, message, hint),)
+    path.chmod(0o755)
+    assert check(loaded, tmp_path / "nothing") == ()
+
+
+def test_directory_that_may_be_entered_and_not_listed(tmp_path: Path) -> None:
+    loaded = Place(tmp_path, "", "").load()
+    loaded.etc.chmod(0o711)
+    assert check(loaded, tmp_path / "nothing") == ()
+
+
+def test_directory_that_nobody_can_read_is_told_once(tmp_path: Path) -> None:
+    place = Place(tmp_path, "", "")
+    path = place.etc / "certificates.d"
+    path.rmdir()
+    path.write_text("")
+    path.chmod(0o700)
+    loaded = place.load()
+    assert [problem.path for problem in (*loaded.problems, *check(loaded, tmp_path / "nothing"))] == [path]

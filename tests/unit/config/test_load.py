@@ -469,3 +469,36 @@ def _torn(generator: random.Random, text: str) -> str:
         return text
     start = generator.randrange(len(text) + 1)
     return text[:start] + generator.choice(["", '"', "[", "\\", "\x00", "'''"]) + text[start + generator.randrange(9) :]
+
+
+def test_no_configuration_at_all(tmp_path: Path) -> None:
+    """The package makes the directory: without it nothing is renewed, and that is no empty configuration."""
+    etc = tmp_path / "acmed"
+    loaded = load(etc, tmp_path / "usr")
+    (problem,) = loaded.problems
+    assert (problem.path, problem.message) == (etc, "is not there, so no account and no certificate is configured")
+    assert (loaded.unread, loaded.hidden, loaded.configuration.firewall) == ((problem,), problem, False)
+    etc.mkdir()
+    empty = load(etc, tmp_path / "usr")
+    assert (empty.problems, empty.unread, empty.hidden, empty.configuration.firewall) == ((), (), None, True)
+
+
+def test_what_hides_certificates(tmp_path: Path) -> None:
+    place = Place(tmp_path, "broken")
+    (place.etc / "certificates.d").rmdir()
+    place.write("certificates.d", "")
+    loaded = place.load()
+    hiding, main = (
+        next(one for one in loaded.problems if one.path == place.etc / name)
+        for name in ("certificates.d", "acmed.toml")
+    )
+    assert (set(loaded.unread), loaded.hidden) == ({hiding, main}, hiding)
+    assert not loaded.configuration.firewall
+
+
+def test_directory_in_a_file_s_place_hides_everything(tmp_path: Path) -> None:
+    etc = tmp_path / "acmed"
+    etc.write_text("")
+    loaded = load(etc, tmp_path / "usr")
+    assert [str(problem) for problem in loaded.problems] == [f"{etc}: cannot be read: Not a directory"]
+    assert loaded.hidden == loaded.problems[0]

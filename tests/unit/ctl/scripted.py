@@ -94,6 +94,7 @@ class Service:
             },
             "LastError": ["", ""],
             "LastErrorTimestamp": 0,
+            "LastErrorJob": "",
             "Failures": 0,
             "Undelivered": [],
             "Job": [0, "/"],

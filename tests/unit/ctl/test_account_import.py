@@ -252,6 +252,9 @@ def test_import(tmp_path: Path) -> None:
         assert (result.code, "name another account" in result.err) == (0, True)
         result = await world.run("account", "import", str(put(tmp_path / "key.pem", SEC1)))
         assert (result.code, "--directory" in result.err) == (Exit.USAGE, True)
+        result = await world.run("account", "import", str(put(tmp_path / "cert.pem", b"-----BEGIN CERTIFICATE-----")))
+        assert (result.code, "--directory" in result.err) == (Exit.FAILED, False)
+        assert "is to have one private key, in PEM or as JWK, and has 0" in result.err
 
     play(tmp_path, scene)
     assert asked == [

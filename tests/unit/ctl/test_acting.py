@@ -199,7 +199,7 @@ def test_revoke_and_forget(tmp_path: Path) -> None:
         certificate.handlers.update(Revoke=revoke, Forget=forget)
         await service.appear()
         result = await world.run("revoke", WWW, "--reason", "superseded")
-        assert (result.code, result.out, asked) == (0, f"{WWW}: revoked\n", [(4, {})])
+        assert (result.code, result.out, asked) == (0, f"{WWW}: revoked; nothing is ordered in its place\n", [(4, {})])
         result = await world.run("forget", WWW)
         assert result.code == 0
         assert f"/var/lib/acme/{WWW}/privkey.pem" in result.out

@@ -255,7 +255,7 @@ def test_revoke_options(tmp_path: Path) -> None:
         service.certificate(WWW, State="revoked").handlers["Revoke"] = revoke
         await service.appear()
         result = await world.run("revoke", WWW, "--no-replace", "--certificate-key", "--reason", "keyCompromise")
-        assert (result.code, result.out) == (0, f"{WWW}: revoked\n")
+        assert (result.code, result.out) == (0, f"{WWW}: revoked; nothing is ordered in its place\n")
 
     play(tmp_path, scene)
     assert asked == [1, {"replace": False, "certificate-key": True}]

@@ -9,6 +9,7 @@ from acmed.ctl import report
 from acmed.ctl.advice import advice
 from acmed.ctl.commands import show
 from acmed.ctl.exits import Exit, for_error, together
+from acmed.ctl.failure import failure
 from acmed.ctl.following.follow import Outcome
 from acmed.ctl.records import Account, Certificate, Error
 from tests.unit.ctl.samples import FAILING, NOW, OWED, VALID
@@ -96,7 +97,7 @@ def test_success_says_where_and_until_when() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["account", "update-account", "rollover-key", "deactivate-account", "authorize"])
 def test_nobody_is_sent_to_renew_what_is_no_certificate(name: str, kind: str) -> None:
-    _, hint = report.failure(Outcome("le", 7, "failed", Error(f"org.acmed1.{name}", "x"), type=kind))
+    _, hint = failure(Outcome("le", 7, "failed", Error(f"org.acmed1.{name}", "x"), type=kind), NOW)
     assert "renew" not in hint
     assert "acmectl check " not in hint
     assert "'acmectl config check' says" not in hint
@@ -109,14 +110,17 @@ def test_what_kept_a_challenge_from_being_answered_is_looked_for_where_it_may_be
 
 def test_no_advice_beside_that_of_acmed() -> None:
     refused = Outcome("ca", 7, "failed", Error("org.acmed1.AcmeError.unauthorized", "no such key id. To do: …"))
-    assert report.failure(refused)[1] == "The whole story: journalctl ACME_JOB=7"
+    assert failure(refused, NOW)[1] == "The whole story: journalctl ACME_JOB=7"
 
 
 def test_failure_says_all_and_what_to_do() -> None:
-    message, hint = report.failure(Outcome("www", 7, "failed", FAILING.error, FAILING))
+    message, hint = failure(Outcome("www", 7, "failed", FAILING.error, FAILING, type="renew"), NOW)
     assert message == "www: failed: no A record (org.acmed1.Error.Unreachable)"
-    todo = advice("org.acmed1.Error.Unreachable", "www")
-    assert hint.splitlines() == [todo, "The whole story: journalctl ACME_JOB=7"]
+    assert hint.splitlines() == [
+        "The CA could not be reached from this host.",
+        "acmed tries again by itself at the next run of acme-renew.timer; 'acmectl renew www' tries at once.",
+        "The whole story: journalctl ACME_JOB=7",
+    ]
 
 
 @pytest.mark.parametrize(

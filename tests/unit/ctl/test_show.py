@@ -37,7 +37,7 @@ def test_status_shows_every_property() -> None:
         "Services: nginx, postfix",
         "Valid since: 2025-06-14 15:06 UTC",
         "Valid until: 2025-08-14 15:06 UTC (in 60 days)",
-        "Next renewal: 2025-07-15 15:06 UTC (in 30 days)",
+        "Next renewal: now, by the next run of acme-renew.timer",
         "Serial number: 0a0b",
         "Issuer: CN=Some CA",
         "SHA-256: aa",
@@ -48,7 +48,8 @@ def test_status_shows_every_property() -> None:
         "Undelivered: postfix: not tried yet",
         "Last error: no A record",
         "org.acmed1.Error.Unreachable, 2025-06-15 13:06 UTC (2 hours ago)",
-        f"What to do: {advice('org.acmed1.Error.Unreachable', 'www')}",
+        f"What to do: {advice('org.acmed1.Error.Unreachable')}",
+        "acmed tries again by itself at the next run of acme-renew.timer; 'acmectl renew www' tries at once.",
     ):
         assert expected in [line.strip() for line in lines]
 
@@ -92,6 +93,7 @@ def test_json_of_a_certificate() -> None:
         "retryAt": None,
         "endangered": False,
         "damaged": False,
+        "lastErrorJob": None,
     }
 
 

@@ -24,6 +24,7 @@ from tests.unit.ctl.samples import JOB, VALID
         (JOB, "old", replace(VALID, error=Error("x.Y", "z", JOB.started - 1)), "done"),
         (replace(JOB, type="revoke"), "aa", replace(VALID, state="revoked"), "done"),
         (replace(JOB, type="revoke"), "aa", VALID, "failed"),
+        (replace(JOB, type="revoke"), "bb", VALID, "done"),  # and another one is in its place already
     ],
 )
 def test_guess(job: Job, before: str | None, certificate: Certificate | None, result: str) -> None:

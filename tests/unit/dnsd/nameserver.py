@@ -83,14 +83,16 @@ class Zone:
 class NameServer:
     """One address. zones: what it has. recursive: it follows CNAME records through all its zones, as a resolver.
 
-    rcodes: what it answers in place of an answer, by the question's name, or by ROOT to all. silent: no answer to
+    rcodes: what it answers in place of an answer, by the question's name, by that and its type, or by ROOT to all.
+    without_edns: it does not know EDNS (RFC 6891 section 7). silent: no answer to
     names at or below. truncating: over UDP, everything. refusing_updates: the code for it. keys: those that it demands
     updates to be signed with. frozen: an old state of its zones, as a secondary has that lags.
     """
 
     zones: list[Zone]
     recursive: bool = False
-    rcodes: dict[dns.name.Name, dns.rcode.Rcode] = field(default_factory=dict)
+    rcodes: dict[dns.name.Name | Key, dns.rcode.Rcode] = field(default_factory=dict)
+    without_edns: bool = False
     silent: list[dns.name.Name] = field(default_factory=list)
     truncating: bool = False
     without_authority_section: bool = False
@@ -124,7 +126,11 @@ class NameServer:
             self.asked.append(f"{over} {question.name} {dns.rdatatype.to_text(question.rdtype)}")
             if any(question.name.is_subdomain(name) for name in self.silent):
                 return None
-            if over == "udp" and self.truncating:
+            if self.without_edns and query.edns >= 0:
+                response = dns.message.Message(query.id)
+                response.flags = dns.flags.QR
+                response.set_rcode(dns.rcode.FORMERR)
+            elif over == "udp" and self.truncating:
                 response.flags |= dns.flags.TC
             else:
                 self._look_up(question, response)
@@ -170,7 +176,7 @@ class NameServer:
 
     def _look_up(self, question: dns.rrset.RRset, response: dns.message.Message) -> None:
         name, kind = question.name, question.rdtype
-        code = self.rcodes.get(name, self.rcodes.get(ROOT))
+        code = self.rcodes.get((name, kind), self.rcodes.get(name, self.rcodes.get(ROOT)))
         if code is not None:
             response.set_rcode(code)
             return

@@ -79,6 +79,8 @@ def test_issue(allowed: bool, records: list[tuple[int, str, str]]) -> None:
         (True, [*issue("other.example"), (0, "issuewild", CA)]),
         (True, [(0, "issuewild", "other.example"), (0, "issuewild", CA)]),
         (True, [(0, "IssueWild", CA)]),
+        (False, [(0, "IssueWild", ";")]),
+        (False, [*issue(CA), (0, "ISSUEWILD", "other.example")]),
     ],
 )
 def test_issuewild(allowed: bool, records: list[tuple[int, str, str]]) -> None:
@@ -100,6 +102,8 @@ def test_issuewild(allowed: bool, records: list[tuple[int, str, str]]) -> None:
         (False, f"{CA}; validationmethods=http-01,"),
         (False, f"{CA}; validationmethods=http-01,a_b"),
         (False, f"{CA}; validationmethods=dns-01; validationmethods=http-01"),
+        (False, f"{CA}; validationmethods=http-01; validationmethods=dns-01"),
+        (False, f"{CA}; validationmethods=http-01; validationmethods=http-01"),
         (True, f"{CA}; accounturi={ACCOUNT}; validationmethods=http-01"),
         (False, f"{CA}; accounturi={ACCOUNT}; validationmethods=dns-01"),
         (False, f"{CA}; accounturi=https://ca.example/acct/2; validationmethods=http-01"),

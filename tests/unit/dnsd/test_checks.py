@@ -4,16 +4,18 @@
 import time
 
 import dns.rcode
+import dns.rdatatype
 import pytest
+from dns.rdatatype import AAAA, CAA, TXT, A
 
 from acmed.config.model import ZoneMethod
-from acmed.dnsd import service
+from acmed.dnsd import checks, service
 from acmed.dnsd.reach import is_local
 from acmed.varlink import VarlinkError
 from tests.unit.dnsd.conftest import Play
-from tests.unit.dnsd.nameserver import name_of
+from tests.unit.dnsd.nameserver import ROOT, name_of
 from tests.unit.dnsd.test_update import give_key
-from tests.unit.dnsd.world import ACCOUNT, OTHER, RESOLVER, SECONDARY, World
+from tests.unit.dnsd.world import ACCOUNT, OTHER, PRIMARY, RESOLVER, SECONDARY, World
 
 WWW = "www.example.test"
 PERSISTENT = f'"ca.example; accounturi={ACCOUNT}'
@@ -51,9 +53,61 @@ def test_does_not_resolve(play: Play) -> None:
         world.example.add(f"{WWW}.", "TXT", "x")
         severity, message = await one(world, "resolve")
         assert (severity, "no address" in message) == ("error", True)
-        world.resolver.rcodes[name_of(WWW)] = dns.rcode.SERVFAIL
+
+    play(scenario)
+
+
+_REFUSALS = [dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NOTIMP, dns.rcode.FORMERR]
+
+
+@pytest.mark.parametrize("rcode", _REFUSALS)
+def test_what_the_resolver_refuses_others_may_be_answered(play: Play, rcode: dns.rcode.Rcode) -> None:
+    """It speaks for itself. But no record can be set without it."""
+
+    async def scenario(world: World) -> None:
+        world.resolver.rcodes[ROOT] = rcode
+        code = dns.rcode.to_text(rcode)
+        found = await world.check({WWW: "http-01"})
+        assert found["resolve", WWW] == (
+            "warning",
+            f"DNS lookup of {WWW} A: the resolver {RESOLVER} port {world.port} answers {code};"
+            " if the CA meets the same, it cannot connect",
+        )
+        severity, message = found["caa", WWW]
+        assert severity == "warning"
+        assert message.endswith(f"answers {code}; if the CA meets the same, it may not issue")
+        severity, message = await one(world, "records", type="dns-persist-01")
+        assert (severity, code in message) == ("warning", True)
+        severity, message = await one(world, "update", type="dns-01")
+        assert (severity, code in message) == ("error", True)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(("good", "bad"), [("A", "AAAA"), ("AAAA", "A")])
+def test_one_family_that_is_answered_will_do(play: Play, good: str, bad: str) -> None:
+    """As it does for CAs; but that the other one has no address is not known then."""
+
+    async def scenario(world: World) -> None:
+        world.resolver.rcodes[name_of(WWW), dns.rdatatype.from_text(bad)] = dns.rcode.SERVFAIL
         severity, message = await one(world, "resolve")
-        assert (severity, "SERVFAIL" in message) == ("error", True)
+        assert (severity, "NXDOMAIN" in message) == ("error", True)
+        world.example.add(f"{WWW}.", "TXT", "x")
+        severity, message = await one(world, "resolve")
+        assert (severity, f"{WWW} {bad}: " in message) == ("warning", True)
+        address = {"A": "127.0.0.1", "AAAA": "::1"}[good]
+        world.example.add(f"{WWW}.", good, address)
+        assert await one(world, "resolve") == ("ok", f"{address}: of this host")
+
+    play(scenario)
+
+
+def test_resolver_without_edns(play: Play) -> None:
+    async def scenario(world: World) -> None:
+        world.example.add(f"{WWW}.", "A", "127.0.0.1")
+        world.resolver.without_edns = True
+        found = await world.check({WWW: "http-01"})
+        assert {severity for severity, _ in found.values()} == {"ok"}
 
     play(scenario)
 
@@ -167,12 +221,17 @@ def test_caa_of_a_ca_that_has_no_name(play: Play) -> None:
     play(scenario)
 
 
-def test_caa_that_cannot_be_looked_up(play: Play) -> None:
+@pytest.mark.parametrize("at", ["example.test.", "test."])
+def test_caa_that_cannot_be_looked_up(play: Play, at: str) -> None:
+    """Also far above. What is answered before that counts."""
+
     async def scenario(world: World) -> None:
-        world.resolver.rcodes[name_of("example.test.")] = dns.rcode.SERVFAIL
+        world.resolver.rcodes[name_of(at), CAA] = dns.rcode.REFUSED
         severity, message = await one(world, "caa")
-        assert severity == "error"
-        assert "example.test CAA" in message
+        assert severity == "warning"
+        assert f"{at.rstrip('.')} CAA: " in message
+        world.example.add(f"{WWW}.", "CAA", '0 issue "other.example"')
+        assert (await one(world, "caa"))[0] == "error"
 
     play(scenario)
 
@@ -264,8 +323,49 @@ def test_lasting_record_at_some_servers_only(play: Play) -> None:
         world.secondary.rcodes[name_of(f"_validation-persist.{WWW}")] = dns.rcode.SERVFAIL
         severity, message = await one(world, "records", type="dns-persist-01")
         assert (severity, "SERVFAIL" in message) == ("warning", True)
-        world.primary.rcodes = world.secondary.rcodes
-        assert (await one(world, "records", type="dns-persist-01"))[0] == "error"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("rcode", [None, dns.rcode.SERVFAIL, dns.rcode.REFUSED])
+def test_lasting_record_where_none_of_the_servers_answers(
+    play: Play, monkeypatch: pytest.MonkeyPatch, rcode: dns.rcode.Rcode | None
+) -> None:
+    """A firewall may let this host ask its resolver alone, which then counts; else nothing is known."""
+    monkeypatch.setattr(checks, "TIMEOUT", 0.2)
+    record = f"_validation-persist.{WWW}."
+
+    async def scenario(world: World) -> None:
+        for server in (world.primary, world.secondary):
+            if rcode is None:
+                server.silent.append(name_of("test."))
+            else:
+                server.rcodes[ROOT] = rcode
+        severity, message = await one(world, "records", type="dns-persist-01")
+        assert (severity, message.endswith("; by the resolver: there is none")) == ("error", True)
+        world.example.add(record, "TXT", f'{PERSISTENT}"')
+        severity, message = await one(world, "records", type="dns-persist-01")
+        assert (severity, message.endswith("; the resolver has it")) == ("warning", True)
+        assert all(address in message for address in (PRIMARY, SECONDARY))
+        world.resolver.rcodes[name_of(record), TXT] = dns.rcode.SERVFAIL
+        severity, message = await one(world, "records", type="dns-persist-01")
+        assert (severity, "resolver" in message) == ("warning", False)
+
+    play(scenario)
+
+
+def test_lasting_record_in_a_zone_whose_servers_are_not_known(play: Play) -> None:
+    async def scenario(world: World) -> None:
+        for name in ("ns1.example.test.", "ns2.example.test."):
+            world.resolver.rcodes[name_of(name)] = dns.rcode.REFUSED
+        severity, message = await one(world, "records", type="dns-persist-01")
+        assert (severity, "ns1.example.test A: " in message) == ("warning", True)
+        world.resolver.rcodes.clear()
+        for kind in (A, AAAA):
+            for name in ("ns1.example.test.", "ns2.example.test."):
+                world.example.records.pop((name_of(name), kind), None)
+        severity, message = await one(world, "records", type="dns-persist-01")
+        assert (severity, "ns1.example.test has no address" in message) == ("error", True)
 
     play(scenario)
 

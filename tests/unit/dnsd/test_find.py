@@ -153,7 +153,7 @@ def test_no_zone_at_all(play: Play) -> None:
     play(scenario)
 
 
-@pytest.mark.parametrize("identifier", ["b.test", "x.www.example.test", "test.example"])
+@pytest.mark.parametrize("identifier", ["b.test", "x.www.example.test", "test.example", "le.test", "ple.test"])
 def test_only_for_what_is_configured(play: Play, identifier: str) -> None:
     async def scenario(world: World) -> None:
         for call in (world.find, world.present, world.wait):

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import dns.message
+import dns.rcode
 import dns.rdatatype
 import pytest
 
 from acmed.dnsd import transport
 from acmed.dnsd.transport import NoAnswer, Server, Transport, question
-from tests.unit.dnsd.nameserver import NameServer, name_of, serving
+from tests.unit.dnsd.nameserver import ROOT, NameServer, name_of, serving
 from tests.unit.dnsd.world import zone
 
 ADDRESS = "127.0.0.53"
@@ -83,3 +84,13 @@ def test_a_lost_datagram_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     liar = Liar([zone("example.test.")], datagram=lose_the_first)
     assert ask(liar).answer
     assert [line.split()[0] for line in liar.asked] == ["udp", "udp"]
+
+
+def test_a_server_without_edns_is_asked_without() -> None:
+    """And where that does not please it either, that is its answer."""
+    old = Liar([zone("example.test.")], without_edns=True, truncating=True)
+    assert len(ask(old).answer[0]) == 2
+    assert [line.split()[0] for line in old.asked] == ["udp", "udp", "tcp"]
+    broken = Liar([zone("example.test.")], rcodes={ROOT: dns.rcode.FORMERR})
+    assert ask(broken).rcode() == dns.rcode.FORMERR
+    assert len(broken.asked) == 2

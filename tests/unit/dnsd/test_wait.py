@@ -146,6 +146,20 @@ def test_a_server_without_address_is_not_waited_for(play: Play) -> None:
     play(scenario)
 
 
+def test_a_server_whose_name_cannot_be_looked_up_is_not_waited_for(play: Play) -> None:
+    """The zone of that name is somebody else's, and its failure no reason for ours."""
+
+    async def scenario(world: World) -> None:
+        world.example.add("example.test.", "NS", "ns3.elsewhere.test.")
+        world.resolver.rcodes[name_of("ns3.elsewhere.test.")] = dns.rcode.SERVFAIL
+        await world.present(record())
+        detail, said = await world.wait(record())
+        assert detail.startswith("not asked: ") and "ns3.elsewhere.test" in detail and "SERVFAIL" in detail
+        assert said == []
+
+    play(scenario)
+
+
 def test_no_server_can_be_asked(play: Play) -> None:
     async def scenario(world: World) -> None:
         await world.present(record())

@@ -2,8 +2,11 @@
 """The responder on real sockets, with well-behaved and with hostile peers. None waits for a time to pass."""
 
 import asyncio
+import contextlib
+import os
+import resource
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -177,6 +180,72 @@ def test_silent_crowd_does_not_keep_anybody_out(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_a_crowd_that_comes_at_once_is_cut_down_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where all are taken before any of those who are dropped is gone."""
+    monkeypatch.setattr("acmed.http01.responder._MAX_CONNECTIONS", 20)
+
+    async def main() -> None:
+        responder = Responder(tmp_path)
+        with bound(tmp_path) as listener, contextlib.ExitStack() as open_sockets:
+            crowd = [open_sockets.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(30)]
+            for peer in crowd:
+                peer.connect(listener.getsockname())
+                peer.setblocking(False)
+            responder.accept(listener)
+            for _ in range(10):  # a task that is cancelled ends, and then its connection
+                await asyncio.sleep(0)
+            assert [is_dropped(peer) for peer in crowd] == [True] * 10 + [False] * 20
+        await responder.drain()
+
+    asyncio.run(main())
+
+
+def is_dropped(peer: socket.socket) -> bool:
+    try:
+        return peer.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_a_connection_that_there_is_no_descriptor_for_waits(tmp_path: Path) -> None:
+    """EMFILE of accept(2)."""
+
+    async def main() -> None:
+        responder = Responder(tmp_path)
+        with bound(tmp_path) as listener, socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(listener.getsockname())
+            with no_more_descriptors():
+                responder.accept(listener)
+            assert not responder.busy
+            responder.accept(listener)
+            assert responder.busy
+        await responder.drain()
+
+    asyncio.run(main())
+
+
+@contextlib.contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextlib.contextmanager
+def bound(directory: Path) -> Iterator[socket.socket]:
+    """A socket that listens, and that nobody watches."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(directory / "sock"))
+        listener.listen()
+        listener.setblocking(False)
+        yield listener
+
+
 def test_slow_peer_is_dropped_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strangers, "_DEADLINE", 0.05)
 
@@ -228,10 +297,7 @@ def test_unix_socket(tmp_path: Path) -> None:
     async def main() -> None:
         (tmp_path / TOKEN).write_bytes(CONTENT)
         responder = Responder(tmp_path)
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(tmp_path / "sock"))
-            listener.listen()
-            listener.setblocking(False)
+        with bound(tmp_path) as listener:
             asyncio.get_running_loop().add_reader(listener, responder.accept, listener)
             reader, writer = await asyncio.open_unix_connection(str(tmp_path / "sock"))
             writer.write(GET)

@@ -128,6 +128,15 @@ def test_new_account_takes_the_key_and_everything_else_the_account_url(tmp_path:
     assert keyd.refusal(b"")
 
 
+@pytest.mark.parametrize("contact", [[], ["mailto:evil@example.org"], [*CONTACT, *CONTACT]])
+def test_a_new_account_has_exactly_the_permitted_contacts(tmp_path: Path, contact: list[str]) -> None:
+    """Also where the permit was not used yet."""
+    keyd = Keyd(tmp_path, uri=None)
+    permit(keyd, "newAccount")
+    refusal = keyd.refusal({"termsOfServiceAgreed": True, "contact": contact})
+    assert refusal == "a newAccount request with these contacts needs a permit"
+
+
 def test_new_account_does_not_go_to_the_account(keyd: Keyd) -> None:
     permit(keyd, "newAccount")
     assert keyd.refusal({"termsOfServiceAgreed": True, "contact": CONTACT}, URI)

@@ -93,6 +93,8 @@ def test_what_no_permit_is_for_is_refused(keyd: Keyd, payload: Any) -> None:
         f"{URI};x",
         f"{URI}%3fx",
         f"{URI}%23x",
+        f"{CA}/x\\..\\acct\\1",
+        f"{CA}/any\\",
         "https://other.example:14000/any",
         "https://ca.example/any",
         "http://ca.example:14000/any",

@@ -71,6 +71,8 @@ _STATUS = Status(
 )
 _ISSUED = Issuance("f1", "default", "ecdsa-p256", "", False, "", "", "")
 _KNOWN = Window("f1", "a.b", _NOW, _NOW + DAY, "", _NOW + MINUTE)
+_ONE = "https://one.example/directory"
+_AT_ONE = replace(_STATUS, state=CertificateState(issued=replace(_ISSUED, directory=_ONE)))
 
 
 @pytest.mark.parametrize(
@@ -79,11 +81,18 @@ _KNOWN = Window("f1", "a.b", _NOW, _NOW + DAY, "", _NOW + MINUTE)
         (_STATUS, True),
         (replace(_STATUS, state=CertificateState(window=_KNOWN)), False),
         (replace(_STATUS, state=CertificateState(window=replace(_KNOWN, poll_at=_NOW))), True),
+        # A clock that was set back; but a CA may say a day.
+        (replace(_STATUS, state=CertificateState(window=replace(_KNOWN, poll_at=_NOW + DAY))), False),
+        (replace(_STATUS, state=CertificateState(window=replace(_KNOWN, poll_at=_NOW + DAY + MINUTE))), True),
+        (replace(_STATUS, state=CertificateState(window=replace(_KNOWN, cert_id="", poll_at=_NOW + 9 * DAY))), False),
         # Of another certificate, and one that has no name at its CA.
         (replace(_STATUS, state=CertificateState(window=replace(_KNOWN, fingerprint="f0"))), True),
         (replace(_STATUS, state=CertificateState(window=replace(_KNOWN, cert_id="", poll_at=0))), False),
         (replace(_STATUS, state=CertificateState(issued=replace(_ISSUED, account="second"))), True),
         (replace(_STATUS, state=CertificateState(issued=replace(_ISSUED, account="former"))), False),
+        # The account is at another CA now, which does not know the certificate.
+        (replace(_AT_ONE, directory=_ONE), True),
+        (replace(_AT_ONE, directory="https://two.example/directory"), False),
         (replace(_STATUS, state=CertificateState(revoked="f1")), False),
         (replace(_STATUS, installed=None), False),
         (replace(_STATUS, installed=replace(_INSTALLED, not_after=_NOW)), False),

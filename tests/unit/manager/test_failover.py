@@ -43,6 +43,15 @@ def test_only_the_one_that_was_asked_to_issue(catalogue: Catalogue) -> None:
     assert failover.accounts(catalogue, www) == ("one", "two", "three")
 
 
+def test_asked_again_to_issue_it_gets_no_more_time(catalogue: Catalogue) -> None:
+    """Else an account that is tried each day would be the only one for ever."""
+    www = catalogue.configured("www")
+    then = clock.now() - 23 * clock.HOUR
+    catalogue.save("www", replace(catalogue.status("www").state, unfinished="two", unfinished_since=then))
+    failover.unfinished(catalogue, www, "two")
+    assert catalogue.status("www").state.unfinished_since == then
+
+
 @pytest.mark.parametrize("since", [-25 * 60, 5])
 def test_not_for_ever(catalogue: Catalogue, since: int) -> None:
     """A CA that is gone for good; and a clock that was set back, or a moment from the future."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import contextlib
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from acmed.names import Identifier
 
 _HOUR = 3600
 _NOW = 1_800_000_000
+_BUILT = _NOW - 2 * 365 * 24 * _HOUR
 _WWW = "www"  # the name of a certificate
 
 
@@ -26,6 +29,7 @@ class _Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = _NOW
         monkeypatch.setattr("time.time", lambda: float(self.now))
+        monkeypatch.setattr("acmed.manager.limits.counted._BUILT", _BUILT)
 
 
 @pytest.fixture
@@ -93,6 +97,16 @@ def test_orders_in_a_period(tmp_path: Path, clock: _Clock) -> None:
     limits.check(_account("other", orders=Rate(2, 3 * _HOUR)), names, Counts.AS_NEW)
     clock.now += _HOUR
     limits.check(account, names, Counts.AS_NEW)
+
+
+def test_limit_that_was_lowered(tmp_path: Path, clock: _Clock) -> None:
+    """There are more than it lets through: it is the last ones that are to be past."""
+    names = _names("www.example.com")
+    for _ in range(3):
+        _ordered(Limiter(tmp_path), _account(orders=Rate(3, 3 * _HOUR)), names)
+        clock.now += 600
+    assert _refused(Limiter(tmp_path), _account(orders=Rate(1, 3 * _HOUR)), names).retry_after == 3 * _HOUR - 600
+    assert _refused(Limiter(tmp_path), _account(orders=Rate(2, 3 * _HOUR)), names).retry_after == 3 * _HOUR - 1200
 
 
 def test_replacements_are_not_counted(tmp_path: Path, clock: _Clock) -> None:
@@ -337,6 +351,24 @@ def test_clock_that_is_set_back_meanwhile(tmp_path: Path, clock: _Clock) -> None
     _refused(Limiter(tmp_path), account, names)
 
 
+@pytest.mark.parametrize("unset", [60, _BUILT - 1])
+def test_clock_that_was_not_set_yet(tmp_path: Path, clock: _Clock, unset: int) -> None:
+    """All that was counted counts as before when it is set, whatever was done meanwhile."""
+    account, names = _account(orders=Rate(2, _HOUR), failures=Rate(1, _HOUR)), _names("www.example.com")
+    limits = Limiter(tmp_path)
+    _ordered(limits, account, names).keep("failures")
+    limits.reserve(account, "mail", _names("mail.example.com"), Counts.AS_NEW)
+    clock.now = unset
+    again = Limiter(tmp_path)
+    again.check(account, names, Counts.AS_NEW)
+    with again.reserve(account, "b", _names("b.example.com"), Counts.AS_NEW) as counted:
+        counted.give_back()
+    clock.now = _NOW + 60
+    for one in (again, Limiter(tmp_path)):
+        assert "2 orders in 1 h" in _refused(one, account, _names("c.example.com")).message
+        assert "failed validations of www.example.com" in _refused(one, account, names).message
+
+
 def test_next_order_of_a_name_counts_beside_the_one_before(tmp_path: Path, clock: _Clock) -> None:
     limits, account, names = Limiter(tmp_path), _account(orders=Rate(2, _HOUR)), _names("www.example.com")
     for _ in range(2):
@@ -398,14 +430,17 @@ def test_broken_file_is_set_aside(
 
 
 def test_file_that_cannot_be_read_blocks_nothing(
-    tmp_path: Path, clock: _Clock, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, clock: _Clock, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A directory is in its place."""
-    (tmp_path / "limits" / "default.json").mkdir(parents=True)
+    (tmp_path / "limits").mkdir()
+    (tmp_path / "limits" / "default.json").write_text("{}")
     limits, account, names = Limiter(tmp_path), _account(orders=Rate(1, _HOUR)), _names("www.example.com")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", _no_more_files)
+        limits.check(account, names, Counts.AS_NEW)
     _ordered(limits, account, names)
     _refused(limits, account, names)
-    assert "default.json, so counting begins anew: Is a directory" in capfd.readouterr().err
+    assert "default.json, so counting begins anew: Too many open files" in capfd.readouterr().err
     assert clock.now == _NOW
 
 
@@ -424,6 +459,10 @@ def test_disk_that_is_full_fails_nothing(tmp_path: Path, clock: _Clock, monkeypa
     _ordered(limits, account, names)
     _refused(limits, account, names)
     assert clock.now == _NOW
+
+
+def _no_more_files(_: Path) -> bytes:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def _full(*_: object) -> int:

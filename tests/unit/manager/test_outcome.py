@@ -4,9 +4,9 @@
 import pytest
 
 from acmed.manager import errors
-from acmed.manager.clock import DAY, MINUTE, SECOND
+from acmed.manager.clock import DAY, HOUR, MINUTE, SECOND
 from acmed.manager.errors import Failure
-from acmed.manager.jobs import ORDER
+from acmed.manager.jobs import ORDER, RENEW, REVOKE
 from acmed.manager.known.installed import Installed
 from acmed.manager.known.remembered import CertificateState, Told
 from acmed.manager.outcome import after, issued, revoked
@@ -48,7 +48,10 @@ def test_limit_of_our_own_keeps_the_failures_before_it() -> None:
         (10 * DAY, 30 * DAY, 5 * DAY),
         (10 * DAY, 4 * DAY, 4 * DAY),
         (90 * DAY, 30 * DAY, 30 * DAY),
-        (DAY, 30 * DAY, DAY),
+        (DAY, 30 * DAY, DAY // 2),
+        (DAY, 9 * HOUR, 9 * HOUR),
+        (90 * MINUTE, 30 * DAY, HOUR),
+        (0, 30 * DAY, DAY),
         (-DAY, 30 * DAY, DAY),
         (None, 30 * DAY, 30 * DAY),
     ],
@@ -56,10 +59,25 @@ def test_limit_of_our_own_keeps_the_failures_before_it() -> None:
 def test_certificate_does_not_expire_while_a_ca_is_waited_for(
     name: str, left: int | None, asked: int, wait: int
 ) -> None:
-    """A day is waited in any case, where that is asked for."""
+    """An hour is waited in any case, where that is asked for, and a day where it has expired already."""
     there = Installed("s", "f1", "01", "CN=CA", (), NOW - 80 * DAY, NOW + left) if left is not None else None
     state = after(CertificateState(installed=there), ORDER, Failure(name, "wait", asked // SECOND), NOW)
     assert (state.retry_at - NOW, state.limited_until - NOW) == (wait, wait)
+
+
+def test_attempts_for_what_has_no_time_left_do_not_grow_rarer() -> None:
+    """What is installed expires, or is revoked."""
+    there = Installed("s", "f1", "01", "CN=CA", (), NOW - 80 * DAY, NOW + 2 * DAY)
+    for begun, last in (
+        (CertificateState(installed=there), 6 * HOUR),
+        (CertificateState(installed=there, revoked="f1", replace=True), HOUR),
+        (CertificateState(installed=there, revoked="f0"), 6 * HOUR),
+    ):
+        state, pauses = begun, []
+        for _ in range(5):
+            state = after(state, RENEW, Failure(errors.UNREACHABLE, "down"), NOW)
+            pauses.append(state.retry_at - NOW)
+        assert pauses == [MINUTE, 10 * MINUTE, min(100 * MINUTE, last), last, last]
 
 
 def test_attempts_grow_rarer_where_one_of_several_accounts_is_at_our_own_limit() -> None:
@@ -99,3 +117,12 @@ def test_revocation_keeps_what_the_ca_asked_for_as_long_as_that_runs() -> None:
     # A failure that says nothing of that, and a certificate that came, end it.
     assert after(state, ORDER, Failure(errors.UNREACHABLE, "down"), NOW).limited_until == 0
     assert issued(state) == CertificateState()
+
+
+def test_error_is_of_the_job_that_failed_last() -> None:
+    """A revocation that failed is none that is tried again, beside a renewal that is."""
+    failing = after(CertificateState(), RENEW, Failure(errors.UNREACHABLE, "down"), NOW)
+    unrevoked = after(failing, REVOKE, Failure(errors.UNREACHABLE, "still down"), NOW + MINUTE)
+    assert (failing.error_job, unrevoked.error_job) == (RENEW, REVOKE)
+    assert (unrevoked.failures, unrevoked.retry_at) == (failing.failures, failing.retry_at)
+    assert after(unrevoked, RENEW, None, NOW + DAY).error_job == ""

@@ -3,10 +3,10 @@
 
 import pytest
 
-from acmed.config import Account
 from acmed.config.model import ChallengeType
 from acmed.manager.challenges import Challenge
-from acmed.manager.ways.preflight import Finding, _clock, relevant
+from acmed.manager.ways import skew
+from acmed.manager.ways.preflight import Finding, relevant
 from acmed.names import Identifier
 
 _A, _B, _C = (Identifier("dns", f"{letter}.example.com") for letter in "abc")
@@ -43,18 +43,29 @@ def test_only_what_is_to_be_validated_counts(pending: dict[Identifier, Challenge
     assert [finding.message for finding in relevant(_FOUND, challenges, _EXPECTED)] == counts
 
 
+_HOUR, _DAY = 3600, 86400
+
+
 @pytest.mark.parametrize(
-    ("offset", "severity", "words"),
+    ("offset", "lifetime", "severity", "words"),
     [
-        (0, "ok", "0 s"),
-        (60, "ok", "differ by 60 s"),
-        (-61, "warning", "61 s ahead of"),
-        (300, "warning", "300 s behind"),
-        (301, "error", "301 s behind"),
-        (-90000, "error", "90000 s ahead of"),
+        (0, None, "ok", "0 s"),
+        (60, None, "ok", "differ by 60 s"),
+        (-61, None, "warning", "61 s ahead of that of the CA; see 'timedatectl'"),
+        (301, None, "warning", "301 s behind that of the CA; see 'timedatectl'"),
+        (_HOUR, 90 * _DAY, "warning", "3600 s behind"),
+        (_HOUR + 1, 90 * _DAY, "error", "3601 s behind that of the CA: what is issued would not be valid here yet"),
+        (-_DAY, None, "warning", "86400 s ahead of"),
+        (-_DAY - 1, None, "error", "86401 s ahead of that of the CA: certificates would be renewed far too early"),
+        (-_DAY, 90 * _DAY, "warning", "86400 s ahead of"),
+        (-_DAY - 1, 90 * _DAY, "error", "86401 s ahead of"),
+        # What lives for a day is due after half of that.
+        (-6 * _HOUR, _DAY, "warning", "21600 s ahead of"),
+        (-6 * _HOUR - 1, _DAY, "error", "21601 s ahead of"),
     ],
 )
-def test_clock(offset: int, severity: str, words: str) -> None:
-    finding = _clock(Account("default", "https://ca.example/directory"), offset)
-    assert (finding.check, finding.severity) == ("clock", severity)
-    assert words in finding.message
+def test_clock(offset: int, lifetime: int | None, severity: str, words: str) -> None:
+    judged, message = skew.judged(offset, lifetime)
+    assert judged == severity
+    assert words in message
+    assert (": " in message) == (judged == "error")

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from acmed.manager.clock import DAY, MINUTE, SECOND
+from acmed.manager.clock import DAY, HOUR, MINUTE, SECOND
 from acmed.manager.known.installed import Installed
 from acmed.manager.known.remembered import Window
 from acmed.manager.upkeep.renewal import endangered_at, planned, renew_at, retry_at
@@ -54,9 +54,31 @@ def test_window_of_the_ca_comes_before_the_rule() -> None:
     assert renew_at(_installed(), None, _window(50 * DAY, 52 * DAY)) == _BEGIN + 51 * DAY
     assert renew_at(_installed(), None, _window(70 * DAY, 72 * DAY)) == _BEGIN + 71 * DAY
     # RFC 9773, section 4.2: a window in the past means at once.
-    assert renew_at(_installed(), None, _window(-2 * DAY, -1 * DAY)) < _BEGIN
+    assert renew_at(_installed(), None, _window(1 * DAY, 2 * DAY)) == _BEGIN + 36 * HOUR
     # It has said nothing.
     assert renew_at(_installed(), None, Window(_HALF, "a.b")) == _BEGIN + 60 * DAY
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "obtained", "after"),
+    [
+        (90 * DAY, 0, DAY),
+        (6 * DAY, 0, DAY),
+        # Its notBefore is before it was there.
+        (90 * DAY, 23 * HOUR, 47 * HOUR),
+        # In a day one that lives so short would be in danger.
+        (DAY, 0, 6 * HOUR),
+        (DAY, 17 * HOUR, 18 * HOUR),
+    ],
+)
+def test_window_that_each_new_certificate_has_behind_it(lifetime: int, obtained: int, after: int) -> None:
+    """A CA that wants each at once gets its way once a day, and not at each run of the timer."""
+    window = _window(-2 * DAY, -DAY)
+    assert renew_at(_installed(lifetime), None, window, _BEGIN + obtained) == _BEGIN + after
+
+
+def test_window_of_one_that_lives_short() -> None:
+    assert renew_at(_installed(DAY), None, _window(8 * HOUR, 10 * HOUR)) == _BEGIN + 9 * HOUR
 
 
 def test_moment_in_the_window_is_spread_and_stays() -> None:
@@ -92,3 +114,39 @@ def test_each_failure_waits_longer(failures: int, delay: int) -> None:
 def test_ca_may_ask_for_more_and_not_for_less() -> None:
     assert retry_at(1, _BEGIN, 7200) == _BEGIN + 120 * MINUTE
     assert retry_at(4, _BEGIN, 7200) == _BEGIN + DAY
+
+
+@pytest.mark.parametrize(
+    ("failures", "left", "delay"),
+    [
+        # There is time.
+        (4, 30 * DAY, DAY),
+        (4, 8 * DAY, DAY),
+        (4, 4 * DAY, DAY // 2),
+        (4, 9 * HOUR, 67 * MINUTE + 30 * SECOND),
+        # Not more often than the timer runs.
+        (3, 9 * HOUR, 67 * MINUTE + 30 * SECOND),
+        (2, 9 * HOUR, 10 * MINUTE),
+        (4, 4 * HOUR, HOUR),
+        (3, 0, HOUR),
+        (1, 0, MINUTE),
+        (30, -5 * DAY, HOUR),
+        # Nobody has come.
+        (201, -8 * DAY, DAY),
+    ],
+)
+def test_pauses_do_not_pass_over_what_is_left(failures: int, left: int, delay: int) -> None:
+    assert retry_at(failures, _BEGIN, None, _BEGIN + left) == _BEGIN + delay
+
+
+@pytest.mark.parametrize("lifetime", [DAY, 6 * DAY, 90 * DAY])
+def test_ca_that_is_back_is_asked_before_the_end(lifetime: int) -> None:
+    """Whenever in its last half that is, but for the last hours: within an eighth of what is left then."""
+    installed = _installed(lifetime)
+    moment, failures = planned(installed, None), 0
+    while installed.not_after - moment > 2 * HOUR:
+        failures += 1
+        again = retry_at(failures, moment, None, installed.not_after)
+        assert again - moment <= max(HOUR, (installed.not_after - moment) // 8)
+        moment = again
+    assert moment < installed.not_after

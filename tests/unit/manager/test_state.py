@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def test_all_that_is_known_is_read_by_the_next_run(tmp_path: Path) -> None:
             "sha512",
             "u",
             9,
+            10,
         ),
         window=Window("f1", "a.b", 1, 2, "https://ca.example/why", 3),
         files="1-2-3 -",
@@ -102,11 +104,15 @@ def test_job_of_an_older_acmed(tmp_path: Path) -> None:
     (tmp_path / "jobs" / "8.json").write_text(json.dumps(old | {"id": None}))
     (tmp_path / "jobs" / "9.json").write_text(json.dumps({"name": "www"}))
     (tmp_path / "jobs" / "10.json").write_text(json.dumps(old | {"presented": [{"type": "http-01"}]}))
+    (tmp_path / "jobs" / "11.json").write_text(json.dumps(old | {"id": 2**53}))
+    (tmp_path / "jobs" / "12.json").write_text(json.dumps(old | {"uid": 2**32}))
     assert store.jobs() == [JobRecord(7, "order", "www", 0, 9, new_key=True)]
-    assert len(list((tmp_path / "jobs").glob("*.broken"))) == 3
+    assert len(list((tmp_path / "jobs").glob("*.broken"))) == 5
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"issuers": 1}', '{"authorized": [1]}', '{"status": null}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"issuers": 1}', '{"failures": 4294967296}', '{"authorized": [1]}', '{"status": null}']
+)
 def test_broken_file_of_an_account_is_set_aside(tmp_path: Path, content: str) -> None:
     store = Store(tmp_path)
     (tmp_path / "accounts" / "default.json").write_text(content)
@@ -138,7 +144,7 @@ def test_what_an_older_acmed_ordered_had_what_it_always_had(tmp_path: Path) -> N
     Store(tmp_path).save_certificate("www", replace(_STATE, issued=issued))
     (path,) = (tmp_path / "certificates").iterdir()
     written = json.loads(path.read_text())
-    for later in ("key_usage", "hash", "directory", "backdated"):
+    for later in ("key_usage", "hash", "directory", "backdated", "obtained"):
         del written["issued"][later]
     path.write_text(json.dumps(written))
     assert Store(tmp_path).certificate("www").issued == issued
@@ -157,6 +163,11 @@ def _broken() -> list[str]:
         whole | {"told": 1},
         whole | {"window": {"start": 1}},
         whole | {"issued": []},
+        whole | {"retry_at": 10**30},
+        whole | {"retry_at": -1},
+        whole | {"retry_at": 253_402_300_800_000_000},
+        whole | {"failures": 2**32},
+        whole | {"retry_at": 1e30},
         [],
         1,
     ]
@@ -173,6 +184,59 @@ def test_broken_file_is_set_aside(tmp_path: Path, content: str) -> None:
     assert (tmp_path / "certificates" / "www.json.broken").read_bytes() == content.encode("latin-1")
     store.save_certificate("www", _STATE)
     assert Store(tmp_path).certificate("www") == _STATE
+
+
+def _directory(path: Path) -> None:
+    path.mkdir()
+    (path / "file").touch()
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("put", [_directory, _loop])
+def test_what_cannot_be_read_is_set_aside(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    Store(tmp_path)
+    for name in ("certificates/www.json", "accounts/default.json", "owed/www.json", "jobs/3.json", "last-job"):
+        put(tmp_path / name)
+    store = Store(tmp_path)
+    assert (store.certificate("www"), store.account("default")) == (CertificateState(), AccountState())
+    assert (store.owed, store.jobs(), store.next_job(), store.next_job()) == ({}, [], 1, 2)
+    assert len(list(tmp_path.rglob("*.broken"))) == 5
+    store.save_certificate("www", _STATE)
+    assert Store(tmp_path).certificate("www") == _STATE
+
+
+def test_what_cannot_be_set_aside_counts_as_missing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "certificates" / "www.json").write_text("{")
+    (tmp_path / "certificates" / "www.json.broken").mkdir()
+    assert store.certificate("www") == CertificateState()
+    assert "cannot be set aside: Is a directory" in capfd.readouterr().err
+
+
+def test_no_file_is_set_aside_for_want_of_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(tmp_path).save_certificate("www", _STATE)
+
+    def none_left(_: Path) -> bytes:
+        raise OSError(24, "Too many open files")
+
+    store = Store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", none_left)
+        with pytest.raises(OSError, match="Too many open files"):
+            store.certificate("www")
+    assert store.certificate("www") == _STATE
+
+
+@pytest.mark.parametrize("content", ["", "x", "-1", str(10**30), "9" * 5000])
+def test_counter_of_jobs_that_is_broken(tmp_path: Path, content: str) -> None:
+    store = Store(tmp_path)
+    store.save_job(_JOB)
+    (tmp_path / "last-job").write_text(content)
+    assert (store.next_job(), store.next_job()) == (4, 5)
+    assert (tmp_path / "last-job.broken").read_text() == content
 
 
 def test_file_is_whole_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@
 import asyncio
 import json
 import shutil
+import socket
 import stat
 import tomllib
 from pathlib import Path
@@ -13,10 +14,14 @@ import pytest
 
 from acmed import base64url
 from acmed.config.model import AccountKeyType
+from acmed.privd import permits
 from acmed.privd.accounts import accountfile
+from acmed.privd.handlers.accounts import Accounts
+from acmed.privd.refusal import refusal
 from acmed.varlink import Call, VarlinkError
 from tests.unit.privd.accountrig import CONTACT, URI, AccountRig
 from tests.unit.privd.rig import DIRECTORY, NAME
+from tests.unit.privd.test_files import full
 
 pytestmark = pytest.mark.skipif(not shutil.which("systemd-creds"), reason="no systemd-creds here")
 
@@ -91,6 +96,48 @@ def test_a_failed_seal_leaves_nothing(rig: AccountRig, monkeypatch: pytest.Monke
     assert "systemd-creds" in str(error.parameters["reason"])
     assert not rig.places.account_file("main").exists()
     assert not list(rig.places.credentials.iterdir())
+
+
+@pytest.mark.parametrize("bad", ["main", "other"])
+def test_a_sealed_key_that_cannot_be_read_is_named(rig: AccountRig, monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    """PID 1 does not start acme-keyd for it, whichever account it is of."""
+    rig.register("main")
+    rig.register("other")
+    path = rig.places.credentials / bad
+    path.write_bytes(b"garbage")
+
+    async def fails(_: Accounts, account: str) -> None:
+        raise refusal("KeyUnavailable", account=account, reason="restart of acme-keyd.service: failed")
+
+    monkeypatch.setattr(Accounts, "_restart_keyd", fails)
+    given: dict[str, Any] = {"directory": DIRECTORY, "contact": CONTACT, "key_type": "ecdsa-p256", "ca_pem": None}
+    error = rig.refused("new_account", **given)
+    assert error.name == "org.acmed.Priv.KeyUnavailable"
+    reason = str(error.parameters["reason"])
+    assert str(path) in reason
+    assert [str(one) in reason for one in rig.places.credentials.iterdir()].count(True) == 1
+    path.unlink()
+    assert rig.refused("new_account", **given).parameters["reason"] == "restart of acme-keyd.service: failed"
+
+
+def test_acme_keyd_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(permits, "_TIMEOUT", 0.01)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "permit.sock"))
+        silent.listen()
+        with pytest.raises(VarlinkError) as caught:
+            asyncio.run(permits.Permits(tmp_path / "permit.sock").read("main"))
+    assert "does not answer (timeout)" in caught.value.parameters["reason"]
+
+
+def test_a_full_disk_is_no_fault_of_the_key(rig: AccountRig) -> None:
+    rig.register()
+    before = rig.account_file()
+    with full():
+        error = rig.refused("set_contact", contact=["mailto:new@example.com"])
+    assert error.name == "org.acmed.Priv.InstallFailed"
+    assert "account-main.toml" in str(error.parameters["message"])
+    assert rig.account_file() == before
 
 
 EDITED = f"""
@@ -270,20 +317,34 @@ def test_a_binding_is_for_its_directory(rig: AccountRig) -> None:
     rig.call("seal_binding", "fresh", **BINDING)
     rig.add("fresh", directory="https://another.example/dir")
     assert "eab-key-id" not in table(rig, "fresh")
+    rig.call("set_account_uri", "fresh", uri="https://another.example/acct/1")
     error = rig.refused("seal_binding", "fresh", **BINDING)
     assert "is there already, for https://another.example/dir" in str(error.parameters["message"])
 
 
 def test_a_slip_in_the_directory_of_an_account_has_a_way_out(rig: AccountRig) -> None:
     wish: dict[str, Any] = {"contact": [], "key_type": "ecdsa-p256", "ca_pem": None}
-    rig.add("slip", directory="https://typo.example/dir")
-    path = rig.places.account_file("slip")
-    refused = rig.refused("new_account", "slip", directory=DIRECTORY, **wish)
-    assert f"remove {path}: the account is not registered there" in str(refused.parameters["message"])
-    path.unlink()
+    typo = "https://typo.example/dir"
+    rig.call("seal_binding", "slip", **(BINDING | {"directory": typo}))
+    rig.add("slip", directory=typo)
+    assert table(rig, "slip")["eab-key-id"] == "kid-1"
+    rig.configure("acmed.toml.d/account-slip.toml", rig.account_file("slip") + 'proxy = "http://proxy.example:3128"\n')
+    key = (rig.places.credentials / "slip").read_bytes()
     rig.register("slip")
-    refused = rig.refused("new_account", "slip", directory="https://typo.example/dir", **wish)
+    # What was of the other CA is gone, and what root has written stays.
+    assert table(rig, "slip") == {
+        "directory": DIRECTORY, "contact": CONTACT, "proxy": "http://proxy.example:3128", "uri": URI,
+    }  # fmt: skip
+    assert (rig.places.credentials / "slip").read_bytes() == key
+    refused = rig.refused("new_account", "slip", directory=typo, **wish)
     assert str(refused.parameters["message"]).endswith("take another name")
+
+
+def test_a_directory_that_root_has_written_is_not_changed(rig: AccountRig) -> None:
+    rig.configure("acmed.toml.d/zz.toml", '[account.slip]\ndirectory = "https://typo.example/dir"\n')
+    wish: dict[str, Any] = {"contact": [], "key_type": "ecdsa-p256", "ca_pem": None}
+    refused = rig.refused("new_account", "slip", directory=DIRECTORY, **wish)
+    assert str(refused.parameters["message"]).endswith(f"or change it in {rig.places.etc}/acmed.toml.d/zz.toml")
 
 
 @pytest.mark.parametrize(
@@ -329,3 +390,19 @@ def test_whose_answers_to_challenges_are_presented(rig: AccountRig) -> None:
     assert answer == {"thumbprint": rig.keys["main"].thumbprint}
     rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\naccount = "main"\n')
     assert rig.request()["thumbprint"] == rig.keys["main"].thumbprint
+
+
+def test_mistake_of_an_account_in_another_file_is_told(rig: AccountRig) -> None:
+    """And where it is put right by what is given, there is nothing to tell."""
+    other = rig.places.etc / "acmed.toml.d" / "z-other.toml"
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("[account.second]\ncontcat = []\n")
+    wish: dict[str, Any] = {"directory": DIRECTORY, "contact": CONTACT, "key_type": "ecdsa-p256", "ca_pem": None}
+    refused = rig.refused("new_account", "second", **wish)
+    assert refused.name == "org.acmed.Priv.InvalidConfiguration"
+    assert refused.parameters["message"].startswith(f"{other}:2: unknown key 'contcat' in [account.second]")
+    assert not rig.places.account_file("second").exists()
+    other.write_text('[account.second]\nauthorize = ["www.example.com"]\n')
+    assert "second" not in rig.places.configuration().accounts
+    rig.add("second")
+    assert rig.places.configuration().accounts["second"].directory == DIRECTORY

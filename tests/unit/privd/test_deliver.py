@@ -5,6 +5,7 @@ import errno
 import grp
 import os
 import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,7 +127,10 @@ def test_hooks_that_are_not_run(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        ("/etc/nginx/tls/www.pem", "and add: [Service] ReadWritePaths=-/etc/nginx/tls (then:"),
+        (
+            "/etc/nginx/tls/www.pem",
+            "/etc/nginx/tls/www.pem: Read-only file system: acme-privd may not write there; 'acmectl config check'",
+        ),
         ("/etc/www.pem", "many programs have their files: use a directory for certificates alone"),
     ],
 )
@@ -146,3 +150,56 @@ def test_what_may_be_read_is_not_taken_away_for_a_moment(rig: Rig) -> None:
         later.touch()
     assert deliver(rig, "web") == {"web": ""}
     assert (path.stat().st_ctime_ns, path.stat().st_ino) == (before.st_ctime_ns, before.st_ino)
+
+
+def damage(rig: Rig, *directories: Path) -> None:
+    for directory in directories:
+        path = directory / "privkey.pem"
+        path.write_bytes(path.read_bytes()[:100])
+
+
+def master(rig: Rig) -> Path:
+    (found,) = rig.places.sets(NAME).iterdir()
+    return found
+
+
+def test_a_damaged_copy_of_ours_is_brought_over_nothing(rig: Rig) -> None:
+    """What is published stands in for it, and puts it right."""
+    copy = rig.directory / "key.pem"
+    use(rig, f'[service.app.files]\nprivkey = "{copy}"\n', "app")
+    rig.order()
+    assert deliver(rig, "app") == {"app": ""}
+    before = copy.read_bytes()
+    damage(rig, master(rig))
+    assert deliver(rig, "app") == {"app": ""}
+    assert copy.read_bytes() == rig.published()["privkey.pem"] == before
+    assert (master(rig) / "privkey.pem").read_bytes() == before
+
+
+def test_where_nothing_is_whole_nothing_is_delivered(rig: Rig) -> None:
+    copy = rig.directory / "key.pem"
+    use(rig, f'[service.app.files]\nprivkey = "{copy}"\n', "app")
+    rig.order(job=1)
+    deliver(rig, "app")
+    before = copy.read_bytes()
+    damage(rig, master(rig), rig.places.certificates / NAME)
+    with pytest.raises(VarlinkError) as caught:
+        deliver(rig, "app")
+    assert caught.value.name == "org.acmed.Priv.InstallFailed"
+    assert f"the copy of {NAME} that acme-privd keeps is damaged" in caught.value.parameters["message"]
+    assert copy.read_bytes() == before
+    rig.order(job=2)
+    assert deliver(rig, "app") == {"app": ""}
+    assert copy.read_bytes() == rig.published()["privkey.pem"] != before
+
+
+def test_a_damaged_key_is_given_to_nobody(rig: Rig) -> None:
+    """Where its group changes, it would be published."""
+    rig.order()
+    group = grp.getgrgid(os.getgid()).gr_name
+    use(rig, f'[service.web]\ngroup = "{group}"\n', "web")
+    before = rig.published()
+    damage(rig, master(rig))
+    assert deliver(rig, "web") == {"web": ""}
+    assert rig.published() == before
+    assert stat.S_IMODE((rig.places.certificates / NAME / "privkey.pem").stat().st_mode) == 0o640

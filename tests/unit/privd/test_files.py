@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Files that are as they were where something goes wrong, on a disk that is full by then too."""
 
+import os
 import resource
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from acmed.privd import files
+from acmed.privd.refusal import explained
 
 
 class Wrong(Exception):
@@ -71,3 +74,26 @@ def test_nothing_is_left_where_it_went_well(there: Path) -> None:
     with files.kept_on_error(there):
         files.replace(there, b"new", files.PUBLIC)
     assert contents(there.parent) == {"www.toml": (b"new", 0o644)}
+
+
+def test_a_full_disk_is_told_with_the_file(there: Path) -> None:
+    with full(), pytest.raises(OSError, match="too large") as caught:
+        files.replace(there, b"new", files.PUBLIC)
+    assert Path(caught.value.filename).parent == there.parent
+    assert there.name in caught.value.filename
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed, who may not write")
+def test_whose_directory_it_is_where_nothing_can_be_written() -> None:
+    """acme-privd has no capability that would let it pass."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="acmed-test-") as top:
+        os.chown(top, 33, 33)
+        Path(top).chmod(0o755)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(OSError, match="denied") as caught:
+                files.create(Path(top) / "file", b"", files.PRIVATE)
+            text = explained(caught.value)
+        finally:
+            os.seteuid(0)
+    assert text == f"{top}/file: Permission denied ({top} is of user 33, mode 0755)"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A chain is verified, and all files of a set are switched at once, or nothing is."""
 
+import errno
 import grp
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmed import pem
 from acmed.privd import files, keys
@@ -20,7 +22,7 @@ from acmed.privd.installed import sets
 from acmed.privd.service import Priv
 from acmed.varlink import VarlinkError
 from acmed.verify.service import Verify
-from tests.unit.privd.rig import NAME, Rig, issue
+from tests.unit.privd.rig import CA, NAME, Rig, issue
 from tests.unit.verify.issuing import spki
 
 
@@ -93,7 +95,7 @@ def test_refused_chains_change_nothing(rig: Rig) -> None:
         good + "free text": "something other than a certificate",
         issue(other["csr"]): "another key",
         issue(made["csr"], end=now - timedelta(minutes=1)): "expired",
-        issue(made["csr"], begin=now + timedelta(hours=1)): "not valid before",
+        issue(made["csr"], begin=now + timedelta(hours=2)): "not valid before",
         good * 6: "more than 10 certificates",
         good * 100: "allowed are 65536",
     }
@@ -319,3 +321,39 @@ def test_no_file_is_ever_wider_than_it_ends(tmp_path: Path) -> None:
     files.replace(path, b"2", files.PRIVATE)
     assert (mode(path), path.read_bytes()) == (0o600, b"2")
     assert [one.name for one in tmp_path.iterdir()] == ["key"]
+
+
+def test_what_cannot_be_removed_fails_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The new certificate is in place by then."""
+    rig.order(job=1)
+    old = rig.places.certificates / (rig.places.certificates / NAME).readlink()
+    real = files.remove_tree
+
+    def fails(path: Path) -> None:
+        if path == old:
+            raise OSError(errno.EPERM, "Operation not permitted", str(path))
+        real(path)
+
+    made = rig.request(job=2)
+    text = issue(made["csr"])
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "remove_tree", fails)
+        rig.install(made["request"], text, job=2)
+    assert rig.published()["fullchain.pem"].decode() == text
+    assert f"Cannot remove the old {old}: Operation not permitted" in capfd.readouterr().err
+    rig.order(job=3)
+    assert not old.exists(), "the next installation has tried again"
+
+
+def test_the_same_certificate_with_another_chain(rig: Rig) -> None:
+    """Such as the one that preferred-chain asks for now."""
+    made = rig.request()
+    text = issue(made["csr"])
+    rig.install(made["request"], text)
+    (path,) = rig.places.sets(NAME).iterdir()
+    age(rig, path)  # within one second, both sets would have the same name
+    longer = text + CA.certificate.public_bytes(Encoding.PEM).decode()
+    rig.install(made["request"], longer)
+    assert rig.published()["fullchain.pem"].decode() == longer

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """SIGKILL at each step that an installation makes in the file system: all of a set is there, or nothing of it. The same
-for putting it back, and for archiving it.
+for putting it back, for archiving it, and for making the request.
 """
 
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from acmed.privd import files, verifier
 from acmed.privd.installed import archive, install, restore, sets
-from acmed.privd.requests import request
+from acmed.privd.requests import prepare, request
 from tests.unit.privd.rig import NAME, Rig, issue
 
 pytestmark = pytest.mark.slow
@@ -127,7 +127,27 @@ class Archiving:
         return was_killed
 
 
-def each_change(work: Installation | Restoration | Archiving, rig: Rig, least: int) -> None:
+class Requesting:
+    """Another request in the place of one that is pending."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.before = rig.request(job=1)["csr"]
+
+    def killed(self, rig: Rig, number: int) -> bool:
+        certificate = rig.places.configuration().certificates[NAME]
+        wish = prepare.Wish(2, "main", new_key=True)
+        was_killed = killed(lambda: prepare.prepare(rig.places, certificate, wish, None), number)
+        made = rig.request(job=2, new_key=True)
+        assert made["csr"] != self.before
+        assert [path.name for path in rig.places.pending(NAME).parent.iterdir()] == [NAME]
+        rig.install(made["request"], issue(made["csr"]), job=2)
+        return was_killed
+
+
+Work = Installation | Restoration | Archiving | Requesting
+
+
+def each_change(work: Work, rig: Rig, least: int) -> None:
     """Kills it before each of its changes, which are more than so many; each time in a copy of what rig has."""
     for number in range(MOST):
         copy = rig.copy(rig.directory.with_name(f"{rig.directory.name}-{number}"))
@@ -144,6 +164,6 @@ def test_killed_at_each_change(rig: Rig, renewal: bool) -> None:
     each_change(Installation(rig, renewal), rig, LEAST)
 
 
-@pytest.mark.parametrize("work", [Restoration, Archiving])
-def test_other_work_that_is_killed_at_each_change(rig: Rig, work: type[Restoration | Archiving]) -> None:
+@pytest.mark.parametrize("work", [Restoration, Archiving, Requesting])
+def test_other_work_that_is_killed_at_each_change(rig: Rig, work: type[Restoration | Archiving | Requesting]) -> None:
     each_change(work(rig), rig, FEWEST)

@@ -12,7 +12,7 @@ import pytest
 from acmed.privd import pid1, verifier
 from acmed.privd.places import Places
 from acmed.privd.service import Priv
-from acmed.varlink import Call
+from acmed.varlink import Call, VarlinkError
 
 CALLER = Call(1, 1000, 1000)
 
@@ -66,3 +66,37 @@ def test_closed_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert units.leases == set()
 
     asyncio.run(run())
+
+
+class _ClosedFirewall(_Units):
+    """The socket listens, and nothing comes through to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ready.set()
+
+    async def state(self, unit: str) -> str:
+        return "failed" if unit.startswith("acme-firewall@") else "active"
+
+
+@pytest.mark.parametrize(("kind", "port"), [("http-01", 80), ("tls-alpn-01", 443)])
+def test_a_firewall_that_cannot_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, port: int
+) -> None:
+    units = _ClosedFirewall()
+
+    @asynccontextmanager
+    async def connected() -> AsyncIterator[_Units]:
+        yield units
+
+    async def warm(_: Any) -> None:
+        """Not what this is about."""
+
+    monkeypatch.setattr(pid1, "connected", connected)
+    monkeypatch.setattr(verifier, "warm", warm)
+    priv = Priv(Places(etc=tmp_path, usr=tmp_path, state=tmp_path))
+    with pytest.raises(VarlinkError) as caught:
+        asyncio.run(priv.open_challenge(CALLER, 7, "www.example.com", kind))
+    assert caught.value.name == "org.acmed.Priv.ChallengeUnavailable"
+    assert f"the firewall cannot be opened for port {port}" in caught.value.parameters["message"]
+    assert units.leases == set(), "nothing stays open"

@@ -8,14 +8,17 @@ import ipaddress
 import json
 import stat
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from acmed.config.model import KeyType
 from acmed.privd import keys
 from acmed.privd.installed import sets
+from acmed.privd.service import Priv
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig, issue
 
@@ -68,6 +71,30 @@ def test_key_types(rig: Rig, key_type: str, kind: type, size: int) -> None:
     key = csr(rig.request()).public_key()
     assert isinstance(key, kind)
     assert getattr(key, "key_size", 0) == size
+
+
+def test_rsa_keys_are_made_one_by_one(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are not kept waiting by all at once."""
+    names, making, most = [f"{letter}.example.com" for letter in "abc"], 0, 0
+    for name in names:
+        rig.configure(f"certificates.d/{name}.toml", f'names = ["{name}"]\nkey-type = "rsa-2048"')
+    generate = keys.generate
+
+    def counted(key_type: KeyType) -> keys.PrivateKey:
+        nonlocal making, most
+        making += 1
+        most = max(most, making)
+        made = generate(key_type)
+        making -= 1
+        return made
+
+    monkeypatch.setattr(keys, "generate", counted)
+
+    async def all_at_once(priv: Priv) -> list[dict[str, Any]]:
+        return await asyncio.gather(*(priv.new_request(ROOT, 1, name, None, False) for name in names))
+
+    assert len({public(answer) for answer in rig.run(all_at_once)}) == len(names)
+    assert most == 1
 
 
 def test_the_permit_is_for_this_csr(rig: Rig) -> None:

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from acmed.privd import keys
-from acmed.privd.installed import sets
+from acmed.privd.installed import sets, whole
 from acmed.varlink import VarlinkError
 from tests.unit.privd.rig import NAME, ROOT, Rig, issue
 from tests.unit.privd.test_elsewhere import KEY, WWW, configure
@@ -107,6 +107,17 @@ def test_whose_key_it_is(rig: Rig) -> None:
     assert state(rig) == before
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o666])
+@pytest.mark.parametrize("kind", ["cert", "chain", "fullchain"])
+def test_who_may_read_what_is_public(rig: Rig, kind: str, mode: int) -> None:
+    rig.order()
+    before = state(rig)
+    (rig.places.certificates / NAME / f"{kind}.pem").chmod(mode)
+    assert restore(rig) == [kind]
+    assert state(rig) == before
+    assert restore(rig) == []
+
+
 def test_the_group_that_is_configured_now(rig: Rig) -> None:
     rig.order()
     group = grp.getgrgid(65534).gr_name
@@ -176,26 +187,92 @@ def test_the_newest_set_where_nothing_says_which(rig: Rig) -> None:
     assert rig.published() == newer != older
 
 
-@pytest.mark.parametrize("file", ["privkey.pem", "cert.pem", "chain.pem", "set.json"])
-def test_a_kept_set_that_is_not_whole(rig: Rig, file: str) -> None:
-    rig.order()
-    before = state(rig)
+def other_key(path: Path) -> None:
+    path.write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+
+
+def kept(rig: Rig) -> dict[str, tuple[bytes, int]]:
     (master,) = rig.places.sets(NAME).iterdir()
-    content = (master / file).read_bytes()
-    (master / file).unlink()
-    assert is_not_issued(rig)
-    (master / file).write_bytes(b"damaged")
+    return {path.name: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in master.iterdir()}
+
+
+DAMAGES = [("privkey", other_key), *((kind, one) for kind in ALL[:3] for one in (remove, empty, append, link))]
+DAMAGES.remove(("privkey", append))  # the key is as good with an empty line
+
+
+@pytest.mark.parametrize(("kind", "damage"), DAMAGES)
+def test_what_is_published_puts_a_kept_set_right(rig: Rig, kind: str, damage: Callable[[Path], None]) -> None:
+    rig.order()
+    before, master_before = state(rig), kept(rig)
+    (master,) = rig.places.sets(NAME).iterdir()
+    damage(master / f"{kind}.pem")
+    assert restore(rig) == []
+    assert kept(rig) == master_before
+    assert state(rig) == before
+    (rig.places.certificates / NAME / f"{kind}.pem").unlink()
+    assert restore(rig) == [kind], "it is good for that again"
+    assert state(rig) == before
+
+
+@pytest.mark.parametrize(("kind", "damage"), DAMAGES)
+def test_what_is_damaged_in_both_places_is_lost(rig: Rig, kind: str, damage: Callable[[Path], None]) -> None:
+    rig.order()
+    (master,) = rig.places.sets(NAME).iterdir()
+    damage(master / f"{kind}.pem")
+    damage(rig.places.certificates / NAME / f"{kind}.pem")
+    before = state(rig)
     assert is_not_issued(rig)
     assert state(rig) == before
-    (master / file).write_bytes(content)
+
+
+def test_two_places_that_are_damaged_make_one_that_is_whole(rig: Rig) -> None:
+    rig.order()
+    before, master_before = state(rig), kept(rig)
+    (master,) = rig.places.sets(NAME).iterdir()
+    empty(master / "privkey.pem")
+    empty(rig.places.certificates / NAME / "chain.pem")
+    assert restore(rig) == ["chain"]
+    assert (state(rig), kept(rig)) == (before, master_before)
+
+
+def test_what_is_published_is_used_also_where_it_cannot_be_kept(rig: Rig) -> None:
+    rig.order()
+    (master,) = rig.places.sets(NAME).iterdir()
+    directory(master / "privkey.pem")
     assert restore(rig) == []
 
 
-def test_a_kept_key_that_does_not_fit(rig: Rig) -> None:
+def test_what_another_user_owns_is_not_kept(rig: Rig) -> None:
     rig.order()
     (master,) = rig.places.sets(NAME).iterdir()
-    (master / "privkey.pem").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+    empty(master / "privkey.pem")
+    os.chown(rig.places.certificates / NAME / "privkey.pem", 65534, -1)
     assert is_not_issued(rig)
+
+
+def test_an_older_set_is_not_put_right_from_what_is_published(rig: Rig) -> None:
+    """With reuse-key, the published key would fit."""
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\nreuse-key = true')
+    rig.order(job=1)
+    older = sets.current(rig.places, NAME)
+    assert older
+    rig.order(job=2)
+    master = rig.places.sets(NAME) / older.id / "privkey.pem"
+    empty(master)
+    assert whole.private_key(rig.places, NAME, older) is None
+    assert master.read_bytes() == b""
+
+
+def test_a_set_without_a_description(rig: Rig) -> None:
+    rig.order()
+    before = state(rig)
+    (master,) = rig.places.sets(NAME).iterdir()
+    content = (master / "set.json").read_bytes()
+    empty(master / "set.json")
+    assert is_not_issued(rig)
+    assert state(rig) == before
+    (master / "set.json").write_bytes(content)
+    assert restore(rig) == []
 
 
 def test_what_stands_in_the_way_is_not_removed(rig: Rig) -> None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmed import pem
+from acmed.keyd import permits
 from acmed.privd.installed import sets
 from acmed.reasons import REASONS
 from acmed.varlink import VarlinkError
@@ -52,6 +53,7 @@ def test_the_permit(rig: Rig, reason: int) -> None:
     assert answer == {"account": "main", "der": base64.b64encode(der(rig)).decode(), "sharing": []}
     permit = next(permit for permit in rig.permits() if permit["kind"] == "revoke")
     assert (permit["subject"], permit["reason"]) == (installed["fingerprint"], reason)
+    assert permit["expires"] <= permits.clock() + 3600, "what is done once is not permitted for long"
 
 
 @pytest.mark.parametrize("reason", [-1, 2, 6, 7, 8, 9, 10, 11])
@@ -384,3 +386,36 @@ def test_what_was_ordered_before_its_key_was_compromised_is_not_installed(rig: R
     assert caught.value.name == "org.acmed.Priv.InvalidChain"
     assert "compromised" in caught.value.parameters["message"]
     assert rig.published(TWIN) == before
+
+
+def test_a_retired_key_becomes_a_compromised_one(rig: Rig) -> None:
+    """Also where only the archive has it."""
+    installed = rig.order(job=1)
+    certificate = der(rig)
+    archive(rig, installed["fingerprint"])
+    (record,) = (rig.places.state / "retired-keys").iterdir()
+    assert json.loads(record.read_text())["compromised"] is False
+    sharing(rig, certificate, 1)
+    assert json.loads(record.read_text())["compromised"] is True
+
+
+def test_a_set_that_does_not_say_its_key_shares_none(rig: Rig) -> None:
+    """An older acmed installed it; another certificate has nothing of it."""
+    rig.order()
+    (path,) = rig.places.sets(NAME).glob("*/set.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"public_key": ""}))
+    assert sharing(rig, CA.certificate.public_bytes(Encoding.DER), 1) == []
+    assert not (rig.places.state / "retired-keys").exists()
+
+
+def test_a_certificate_in_the_place_of_the_installed_one(rig: Rig) -> None:
+    """Nothing but what was verified is revoked."""
+    rig.order(job=1)
+    other = issue(rig.request(job=2)["csr"]).partition("-----END CERTIFICATE-----\n")
+    (path,) = rig.places.sets(NAME).glob("*/cert.pem")
+    path.write_text(other[0] + other[1])
+    for call in (("permit_revoke", NAME, 4), ("sign_revocation", NAME, URL, NONCE, 4)):
+        error = refused(rig, *call)
+        assert error.name == "org.acmed.Priv.InstallFailed"
+        assert "cert.pem is not what set.json says" in error.parameters["message"]
+    assert not any(permit["kind"] == "revoke" for permit in rig.permits())

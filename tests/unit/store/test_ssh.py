@@ -87,6 +87,24 @@ def far_program(code: str) -> far.Connect:
     return lambda: ssh._start([sys.executable, "-c", f"import os, sys, time\n{code}"], PLACE)
 
 
+class Started:
+    """Programs in the place of ssh, which greet and go on with some code."""
+
+    def __init__(self, directory: Path, code: str) -> None:
+        self._list = directory / "started"
+        note = f"open({str(self._list)!r}, 'a').write(f'{{os.getpid()}}\\n')"
+        self.connect = far_program(f"{note}\nos.write(1, {greeting(new_key())!r})\n{code}")
+
+    @property
+    def processes(self) -> list[int]:
+        return list(map(int, self._list.read_text().split()))
+
+    @property
+    def left(self) -> list[int]:
+        """Those that were not waited for."""
+        return [process for process in self.processes if Path(f"/proc/{process}").exists()]
+
+
 FLOOD = "while True: os.write(1, b'x' * 65536)"
 
 
@@ -132,3 +150,41 @@ def test_how_it_ends(code: str, said: str, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(Unavailable) as caught:
         asyncio.run(sign(far_program(code)))
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "started"),
+    [
+        ("sys.stdin.read()", "it does not answer within 0.2 s", 2),
+        (
+            "sys.stdin.readline(); os.write(1, b'A' * 86 + b'\\r\\n'); sys.stdin.read()",
+            "its signature is not of the key that it shows",
+            1,
+        ),
+    ],
+    ids=["silence", "bad signature"],
+)
+def test_nothing_is_left_of_what_does_not_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, said: str, started: int
+) -> None:
+    """Its answer may still come, and would be taken for that to the next request; and it would be there for ever."""
+    monkeypatch.setattr(ssh, "_LAST", 10.0)
+    monkeypatch.setattr(far, "_SIGN", 0.2 if started > 1 else 10.0)
+    programs = Started(tmp_path, code)
+
+    async def run() -> None:
+        with pytest.raises(Unavailable, match=said):
+            await sign(programs.connect)
+        assert len(programs.processes) == started
+        assert not programs.left
+
+    asyncio.run(run())
+
+
+def test_what_was_refused_is_not_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt is one more of the refusals that the far end counts, and puts on record."""
+    monkeypatch.setattr(ssh, "_LAST", 10.0)
+    programs = Started(tmp_path, "sys.stdin.readline()")
+    with pytest.raises(Unavailable, match="it does not sign this: the program there ended with status 0"):
+        asyncio.run(sign(programs.connect))
+    assert len(programs.processes) == 1

@@ -184,6 +184,8 @@ def test_whose_directories_they_are(far: Path) -> None:
     give(4711, far)
     assert f"{far}/far.sock belongs to user 0, but user 4711, whose directory it is in," in fault(far / "far.sock")
     (far / "deeper").mkdir()
+    with listening(far / "deeper"):
+        assert "but user 4711, whose directory it is in, could put" in fault(far / "deeper" / "far.sock")
     give(4712, far / "deeper")
     said = fault(far / "deeper" / "far.sock")
     assert said == f"{far}/deeper belongs to user 4712, and a directory above it to user 4711"

@@ -2,13 +2,14 @@
 """What a hostile CA, or a taken-over acme-clientd, may send as a chain, and why it is refused."""
 
 import base64
+import contextlib
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -26,6 +27,8 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 ROOT = Ca.root()
 INTERMEDIATE = ROOT.intermediate()
 LEAF = INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW))
+# Object identifiers in DER (RFC 8017 appendix C).
+SHA256_WITH_RSA, SHA1_WITH_RSA = bytes.fromhex("2a864886f70d01010b"), bytes.fromhex("2a864886f70d010105")
 
 
 def verify(text: str, *identifiers: Identifier, now: datetime = NOW, must_staple: bool = False) -> Verified:
@@ -231,10 +234,10 @@ def test_no_certificate_id() -> None:
 def test_times() -> None:
     names = alternative_names(WWW)
     text = chain(LEAF)
-    assert "is not valid before 2026-04-30 23:00:00 UTC" in refused(text, now=NOW - timedelta(hours=2))
+    assert "is not valid before 2026-04-30 23:00:00 UTC" in refused(text, now=NOW - timedelta(hours=2, minutes=6))
     assert "expired at 2026-07-30 00:00:00 UTC" in refused(text, now=NOW + timedelta(days=90))
     verify(text, now=NOW + timedelta(days=90) - timedelta(seconds=1))
-    verify(text, now=NOW - timedelta(hours=1, minutes=5))
+    verify(text, now=NOW - timedelta(hours=2, minutes=5))
     long = INTERMEDIATE.leaf(KEY.public_key(), names, end=NOW + timedelta(days=4000))
     assert "lifetime of 4000 days" in refused(chain(long))
 
@@ -277,6 +280,35 @@ def test_weak_signatures() -> None:
     assert "RSA key of 1024 bits" in refused(chain(leaf, weak.certificate))
     short = INTERMEDIATE.leaf(KEY.public_key(), alternative_names(WWW), algorithm=hashes.SHA224())
     assert "weak or unknown hash" in refused(chain(short, INTERMEDIATE.certificate))
+
+
+def test_sha_1_is_weak() -> None:
+    """cryptography makes no certificate of it, so one of SHA-256 has its algorithm named, and is signed, anew."""
+    key = rsa_key(2048)
+    root = Ca.root(key=key)
+    leaf = root.leaf(KEY.public_key(), alternative_names(WWW))
+    tbs, der = (
+        one.replace(SHA256_WITH_RSA, SHA1_WITH_RSA)
+        for one in (leaf.tbs_certificate_bytes, leaf.public_bytes(Encoding.DER))
+    )
+    signature = key.sign(tbs, padding.PKCS1v15(), hashes.SHA1())
+    weak = pem.encode(der[: -len(signature)] + signature)
+    assert "certificate 2 signed with a weak or unknown hash" in refused(weak + chain(root.certificate))
+
+
+def test_sha_1_with_pss_padding_is_weak() -> None:
+    """Whichever hash the certificate names: each that is strong is tried."""
+    key = rsa_key(2048)
+    (der,) = pem.certificates(PSS_LEAF, 1, 9999)
+    leaf = x509.load_der_x509_certificate(der)
+    public_key = leaf.public_key()
+    assert isinstance(public_key, ec.EllipticCurvePublicKey)
+    for algorithm, good in ((hashes.SHA256(), True), (hashes.SHA1(), False)):
+        pss = padding.PSS(padding.MGF1(algorithm), algorithm.digest_size)
+        signature = key.sign(leaf.tbs_certificate_bytes, pss, algorithm)
+        text = pem.encode(der[: -len(signature)] + signature) + chain(Ca.root("PSS", key).certificate)
+        with contextlib.nullcontext() if good else pytest.raises(InvalidChain, match="certificate 2 did not sign"):
+            verify_chain(text, spki(public_key), frozenset([WWW]), False, datetime(2026, 12, 1, tzinfo=UTC))
 
 
 def test_a_message_names_the_missing_and_the_extra() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -50,7 +51,7 @@ def verify_chain(path: Path, text: str, public_key: str) -> dict[str, Any]:
     return call(path, "VerifyChain", chain=text, publicKey=public_key, identifiers=identifiers, mustStaple=False)
 
 
-def test_a_chain_that_is_good_and_others(tmp_path: Path) -> None:
+def test_a_chain_that_is_good_and_others(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     now = datetime.now(UTC)
     key = ec.generate_private_key(ec.SECP256R1())
     public_key = base64.b64encode(spki(key.public_key())).decode()
@@ -63,6 +64,15 @@ def test_a_chain_that_is_good_and_others(tmp_path: Path) -> None:
         verify_chain(tmp_path / "2", chain(leaf) + "\x1b[2J\nMar 1 sshd: accepted", public_key)
     assert refused.value.name == "org.acmed.Verify.InvalidChain"
     assert str(refused.value.parameters["message"]).isprintable()
+
+    hostile = [*alternative_names(WWW), x509.DNSName("\x1b[2J.example.com")]
+    leaf = Ca.root().leaf(key.public_key(), hostile, begin=now, end=now + timedelta(days=1))
+    with pytest.raises(VarlinkError) as refused:
+        verify_chain(tmp_path / "4", chain(leaf), public_key)
+    message = str(refused.value.parameters["message"])
+    assert message.isprintable() and "[2j.example.com" in message
+    said = capfd.readouterr().err
+    assert "[2j.example.com" in said and "\x1b" not in said
 
     with pytest.raises(VarlinkError) as invalid:
         verify_chain(tmp_path / "3", chain(leaf), "not base64!")

@@ -21,11 +21,11 @@ CONTACT = ["mailto:admin@example.com"]
 LOOKUP = {"onlyReturnExisting": True}
 
 
-def key_change(far: Far, url: str = f"{CA}/key-change", account: str = URI) -> dict[str, str]:
+def key_change(far: Far, url: str = f"{CA}/key-change", account: str = URI, **more: Any) -> dict[str, str]:
     """To a key of the client's own."""
     taker = new_key()
     header = base64url.encode(jws.compact({"alg": "ES256", "jwk": taker.jwk, "url": url}))
-    change = base64url.encode(jws.compact({"account": account, "oldKey": far.key.jwk}))
+    change = base64url.encode(jws.compact({"account": account, "oldKey": far.key.jwk} | more))
     return jws.flattened(header, change, taker.sign(f"{header}.{change}".encode()))
 
 
@@ -51,6 +51,15 @@ def test_lacmes_way_to_a_certificate(far: Far) -> None:
     far.sign({"identifier": {"type": "dns", "value": "www.example.com"}})
     far.sign(order("www.example.com") | {"notBefore": "2026-10-31T00:00:00Z", "notAfter": "2026-12-01T00:00:00Z"})
     assert {entry["rule"] for entry in far.log} == {"origin", "policy:www:order"}
+
+
+@pytest.mark.parametrize("flag", [1, "true", "false", False, None, [0], {"a": 1}], ids=str)
+def test_a_flag_is_true_or_not_there(far: Far, flag: Any) -> None:
+    """What one CA takes for true, another may not: then a lookup would make an account."""
+    far.operations = ("order", "newAccount", "read", "update")
+    far.refusal({"onlyReturnExisting": flag}, f"{CA}/new-account", by_key=True)
+    far.refusal({"onlyReturnExisting": flag}, URI)
+    far.refusal({"contact": CONTACT, "termsOfServiceAgreed": flag}, f"{CA}/new-account", by_key=True)
 
 
 def test_the_account_is_not_taken_in_two_requests(far: Far) -> None:
@@ -242,9 +251,23 @@ def test_what_is_about_the_account_goes_where_it_belongs(far: Far) -> None:
         far.refusal(payload, URI)
     far.refusal({"status": "deactivated"}, f"{CA}/authz/1")
     far.refusal(LOOKUP, URI, by_key=True)
-    for change in (key_change(far, url=f"{CA}/other"), key_change(far, account=f"{CA}/acct/2")):
+    for change in (
+        key_change(far, url=f"{CA}/other"),
+        key_change(far, account=f"{CA}/acct/2"),
+        key_change(far, oldKey=new_key().jwk),
+        key_change(far, more=1),
+    ):
         assert "is for this URL, account and key" in far.refusal(change, f"{CA}/key-change")
     assert "base64url" in far.refusal(key_change(far) | {"payload": 7}, f"{CA}/key-change")
+
+
+@pytest.mark.parametrize(
+    "more", [{"more": 1}, {"reason": 1}, {"contact": "x"}, {"externalAccountBinding": {}}], ids=str
+)
+def test_a_deactivation_has_nothing_else_in_it(far: Far, more: dict[str, Any]) -> None:
+    far.operations = ("deactivate",)
+    for url, by_key in ((URI, False), (f"{CA}/new-account", True)):
+        assert "no request of this form" in far.refusal({"status": "deactivated"} | more, url, by_key)
 
 
 def test_revocation(far: Far) -> None:
@@ -294,6 +317,18 @@ def test_signatures_an_hour(far: Far, tmp_path: Path, monkeypatch: pytest.Monkey
     far.sign(b"")
     (tmp_path / "state" / "count").write_text("broken")
     assert "cannot be counted" in far.refusal(b"")
+
+
+def test_a_clock_that_was_ahead_locks_nobody_out(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was counted in the year to come is no reason to refuse all until then."""
+    now = 1_900_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    far.signatures = 1
+    far.sign(b"")
+    far.refusal(b"")
+    now -= 365 * 86400
+    far.sign(b"")
+    far.refusal(b"")
 
 
 def test_refusals_are_not_counted(far: Far) -> None:

@@ -74,6 +74,15 @@ def test_a_directory_that_others_may_write(home: Home, mode: int) -> None:
     assert "may be written by others" in home.error("--socket")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
+def test_a_directory_of_another_user(home: Home) -> None:
+    """Nobody else may write to it, but that user."""
+    home.policy()
+    os.chown(home.address.parent, 4711, -1)
+    assert home.address.parent.stat().st_mode & 0o777 == 0o700
+    assert "use a directory of your own" in home.error("--socket")
+
+
 def test_places_for_the_socket(home: Home) -> None:
     home.policy()
     assert "XDG_RUNTIME_DIR is not set" in home.error("--socket", XDG_RUNTIME_DIR="")

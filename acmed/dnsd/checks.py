@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The preflight: what a CA would find in DNS if it validated now. Changes nothing."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -146,20 +145,24 @@ class Preflight:
                 return "warning", f"{server} {reason}"
             return ("error", f"{server}: {wrong}") if wrong else ("ok", "")
 
-        look = together(fault(server) for server in servers.found)
-        faults, known = await asyncio.gather(look, self._known(place.name))
+        faults = await together(fault(server) for server in servers.found)
         wrong, silent = ([message for found, message in faults if found == kind] for kind in ("error", "warning"))
         if not wrong and not silent:
             return "ok", f"{plain(place.name)} lets the account have the name"
         message = f"the record of {plain(place.name)}: {'; '.join(wrong or silent)}"
-        if wrong or len(silent) < len(faults) or known is None:
+        if wrong or len(silent) < len(faults):
             return "error" if wrong else "warning", message
+        known = await self._known(place.name)
+        if known is None:
+            return "warning", message
         if reason := wrong_with(known):
             return "error", f"{message}; by the resolver: {reason}"
         return "warning", f"{message}; the resolver has it"
 
     async def _known(self, name: dns.name.Name) -> frozenset[bytes] | None:
-        """The values of a name's TXT records by the resolver; None where it has no answer."""
+        """The values of a name's TXT records by the resolver, which may go on saying that there are none when they have
+        been set: only where nobody else answers. None where it has no answer.
+        """
         try:
             answer = await self._resolver.answer(name, TXT)
         except LookupFailed:

@@ -299,6 +299,8 @@ def test_lasting_record(play: Play, severity: str, value: str, reason: str) -> N
         found, message = await one(world, "records", type="dns-persist-01")
         assert found == severity
         assert reason in message
+        # It would remember that there is none, and tell a CA which asks it so when the record is set.
+        assert not [question for question in world.resolver.asked if question.endswith(" TXT")]
 
     play(scenario)
 

@@ -13,6 +13,7 @@ from acmed.config.load import Loaded
 from acmed.config.model import Account, Problem
 from acmed.config.plainfile import OTHERS_WRITE, look
 from acmed.config.sandbox import home_above
+from acmed.config.sealed import how_to_seal
 from acmed.config.table import Place
 from acmed.trustedsocket import NotTrusted, reached
 
@@ -134,4 +135,4 @@ def _missing(credential: Path) -> str:
 
 
 def _seal(kind: str, account: Account, directory: Path) -> str:
-    return f"systemd-creds encrypt --name={kind}_{account.name} FILE {quote(str(directory / account.name))}"
+    return how_to_seal(f"{kind}_{account.name}", "FILE", directory / account.name)

@@ -11,7 +11,7 @@ from acmed.config.load import Loaded
 from acmed.config.model import DIRECTORIES, Account, Problem
 from acmed.config.plainfile import OTHERS_WRITE, look
 from acmed.config.sandbox import UNIT, home_above
-from acmed.config.sealed import unsealed
+from acmed.config.sealed import how_to_seal, unsealed
 
 
 def problems(loaded: Loaded, sealed: Path) -> list[Problem]:
@@ -71,11 +71,8 @@ def _zones(loaded: Loaded, directory: Path) -> list[Problem]:
     for zone in loaded.configuration.zones.values():
         if zone.key and (fault := _fault(there, directory, zone.key)):
             place = loaded.tables.zone[zone.name].places["key"]
-            path = quote(str(directory / zone.key))
-            hint = (
-                "seal the file with the key, as tsig-keygen(8) writes it:\n"
-                f"systemd-creds encrypt --name=tsig_{zone.key} KEY.conf {path}"
-            )
+            seal = how_to_seal(f"tsig_{zone.key}", "KEY.conf", directory / zone.key)
+            hint = f"seal the file with the key, as tsig-keygen(8) writes it:\n{seal}"
             found.append(place.problem(f"zone {zone.name} has no key '{zone.key}': {fault}", hint))
     return found
 

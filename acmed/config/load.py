@@ -10,7 +10,7 @@ from acmed.config import accounts, schema, services, settings, zones
 from acmed.config.certificates import Context, certificate
 from acmed.config.document import Document, Refused, files, read, unreadable
 from acmed.config.http01 import http01
-from acmed.config.model import Account, Certificate, Configuration, Problem
+from acmed.config.model import Certificate, Configuration, Problem
 from acmed.config.table import Table, Tables
 from acmed.config.values import Names
 from acmed.names import InvalidName, object_name
@@ -50,8 +50,8 @@ def load(etc: Path = ETC, usr: Path = USR) -> Loaded:
     problems: list[Problem] = []
     closed = _closed(etc)
     tables = _tables(etc, usr, closed, problems)
-    found_accounts, broken_accounts = _accounts(tables.account, problems)
-    found_services = _each(tables.service, services.service, problems)
+    found_accounts, broken_accounts = _each(tables.account, accounts.account, problems)
+    found_services, _ = _each(tables.service, services.service, problems)
     account_names = _names(tables.account, found_accounts)
     service_names = _names(tables.service, found_services)
     defaults = settings.defaults(tables, account_names, service_names, problems)
@@ -59,7 +59,7 @@ def load(etc: Path = ETC, usr: Path = USR) -> Loaded:
     log_levels = settings.log_levels(tables, problems)
     reach = http01(tables, problems)
     notify = settings.notify(tables, problems)
-    found_zones = _each(tables.zone, zones.zone, problems)
+    found_zones, _ = _each(tables.zone, zones.zone, problems)
     context = Context(defaults, account_names, found_services, service_names)
     files_problems: list[Problem] = []
     paths = [] if closed else _files(etc / "certificates.d", files_problems)
@@ -142,24 +142,17 @@ def _document(path: Path, root: Path, problems: list[Problem]) -> Document | Non
 
 def _each(
     tables: dict[str, Table], parse: Callable[[str, Table, list[Problem]], Part | None], problems: list[Problem]
-) -> dict[str, Part]:
-    """What could be made of each table."""
-    parts = ((name, parse(name, table, problems)) for name, table in tables.items())
-    return {name: part for name, part in parts if part is not None}
-
-
-def _accounts(
-    tables: dict[str, Table], problems: list[Problem]
-) -> tuple[dict[str, Account], dict[str, tuple[Problem, ...]]]:
-    """The accounts, and the problems of those that are broken."""
-    found: dict[str, Account] = {}
+) -> tuple[dict[str, Part], dict[str, tuple[Problem, ...]]]:
+    """What could be made of each table, and the problems of those that are broken."""
+    found: dict[str, Part] = {}
     broken: dict[str, tuple[Problem, ...]] = {}
     for name, table in tables.items():
         own: list[Problem] = []
-        if account := accounts.account(name, table, own):
-            found[name] = account
-        else:
+        part = parse(name, table, own)
+        if part is None:
             broken[name] = tuple(own)
+        else:
+            found[name] = part
         problems += own
     return found, broken
 

@@ -46,8 +46,14 @@ def unsealed(directory: Path) -> Iterator[Problem]:
     for file, unit, name in _files(directory):
         if _blob(file) == b"":
             message = f"is not sealed, and keeps {unit} from starting"
-            seal = f"systemd-creds encrypt {quote(f'--name={name}')} FILE {quote(str(file))}"
-            yield Problem(file, 0, message, f"move it away, or seal it: {seal}")
+            yield Problem(file, 0, message, f"move it away, or seal it: {how_to_seal(name, 'FILE', file)}")
+
+
+def how_to_seal(name: str, source: str, target: Path) -> str:
+    """The command. source: for a shell as it is. With a TPM, systemd-creds (before 258) would bind to what has booted:
+    acme-keyd(8).
+    """
+    return f"systemd-creds encrypt {quote(f'--name={name}')} --tpm2-pcrs=23 {source} {quote(str(target))}"
 
 
 def undecryptable(directory: Path) -> Iterator[Problem]:
@@ -89,12 +95,11 @@ def _said(file: Path, name: str) -> str:
 
 
 def _problem(file: Path, unit: str, name: str, said: str, with_tpm: bool) -> Problem:
-    keeps, path = f"and so it keeps {unit} from starting", quote(str(file))
+    keeps = f"and so it keeps {unit} from starting"
     if other := _OTHER_NAME.search(said):
-        seal = f"systemd-creds decrypt {quote(f'--name={other[1]}')} {path} - | "
-        seal += f"systemd-creds encrypt {quote(f'--name={name}')} - {path}"
         message = f"is sealed under the name {other[1]}, where it has to be {name}, {keeps}"
-        return Problem(file, 0, message, f"seal it under its name, or move it away:\n{seal}")
+        hint = f"seal it under its name, or move it away:\n{_seal_again(file, other[1], name)}"
+        return Problem(file, 0, message, hint)
     away = "else move the file away, and run 'acmectl config check' again: it says how to do without"
     if with_tpm:
         message = f"is sealed with a TPM, and cannot be opened with this host's as it is now, {keeps}: {said}"
@@ -102,6 +107,18 @@ def _problem(file: Path, unit: str, name: str, said: str, with_tpm: bool) -> Pro
     message = f"cannot be opened, {keeps}: {said}"
     hint = "where /var/lib/systemd/credential.secret is not the key that it was sealed with, bring that back"
     return Problem(file, 0, message, f"{hint}; {away}")
+
+
+def _seal_again(file: Path, before: str, name: str) -> str:
+    """The command. What it reads may be the only copy, and a shell goes on where the left side of a pipe has failed: so
+    it is replaced when the new one can be opened, and has something in it.
+    """
+    new = file.with_name(f".{file.name}.new")
+    old_path, new_path = quote(str(file)), quote(str(new))
+    return (
+        f"systemd-creds decrypt {quote(f'--name={before}')} {old_path} - | {how_to_seal(name, '-', new)} && "
+        f"systemd-creds decrypt {quote(f'--name={name}')} {new_path} - | grep -q '' && mv {new_path} {old_path}"
+    )
 
 
 def _files(directory: Path) -> Iterator[tuple[Path, str, str]]:

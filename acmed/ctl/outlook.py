@@ -4,7 +4,7 @@
 from acmed.ctl import times
 from acmed.ctl.records import Certificate
 
-_INSTALL_FAILED = "org.acmed1.Error.InstallFailed"
+INSTALL_FAILED = "org.acmed1.Error.InstallFailed"
 _NOT_ISSUED = "org.acmed1.Error.NotIssued"
 _OF_FILES = ("deliver", "restore")
 _NOW = "now"
@@ -13,11 +13,6 @@ _NOW = "now"
 def is_left_alone(certificate: Certificate) -> bool:
     """Whether it is revoked, and nothing is ordered in its place without being asked for."""
     return certificate.state == "revoked" and not certificate.endangered
-
-
-def is_unrevoked(certificate: Certificate) -> bool:
-    """Whether somebody wanted it revoked, and that has failed. acmed does not try that again."""
-    return certificate.error is not None and certificate.error_job == "revoke" and certificate.state != "revoked"
 
 
 def is_lost(certificate: Certificate) -> bool:
@@ -29,7 +24,7 @@ def is_lost(certificate: Certificate) -> bool:
 def is_unseen(certificate: Certificate) -> bool:
     """Whether acmed cannot read what is installed: that is no job's error."""
     error = certificate.error
-    found = error is not None and error.name == _INSTALL_FAILED and not certificate.error_job
+    found = error is not None and error.name == INSTALL_FAILED and not certificate.error_job
     return found and certificate.state == "failing" and not certificate.not_after
 
 
@@ -44,8 +39,10 @@ def promise(certificate: Certificate, now: float, at_once: bool = True) -> str:
     whether asking for it may help.
     """
     if certificate.error_job in _OF_FILES:
-        is_owed = certificate.damaged or certificate.undelivered
-        return "acmed tries again by itself at the next run of acme-renew.timer." if is_owed else ""
+        if certificate.damaged or certificate.undelivered:
+            return "acmed tries again by itself at the next run of acme-renew.timer."
+        if not tries_again(certificate):
+            return ""
     if not tries_again(certificate):
         again = f"'acmectl renew {certificate.name} --force' does" if at_once else "run it again then"
         return f"acmed does not try that again by itself: {again}."

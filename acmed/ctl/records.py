@@ -57,6 +57,7 @@ class Certificate:
     endangered: bool = False
     damaged: bool = False
     error_job: str = ""
+    unrevoked: bool = False
 
     @classmethod
     def read(cls, path: str, properties: Properties) -> "Certificate":
@@ -89,6 +90,7 @@ class Certificate:
             endangered=properties.get("Endangered") is True,
             damaged=properties.get("Damaged") is True,
             error_job=text(properties, "LastErrorJob"),
+            unrevoked=properties.get("Unrevoked") is True,
         )
 
     def json(self) -> dict[str, Any]:
@@ -120,6 +122,7 @@ class Certificate:
             "endangered": self.endangered,
             "damaged": self.damaged,
             "lastErrorJob": self.error_job or None,
+            "unrevoked": self.unrevoked,
         }
 
 

@@ -14,6 +14,7 @@ from acmed.ctl.failure import failure, is_replaced
 from acmed.ctl.following.follow import Outcome
 from acmed.ctl.output import Output, safe
 from acmed.ctl.records import Error, undelivered_json
+from acmed.ctl.trouble import GOOD_STATES
 from acmed.names import HOOK_OF, OWN_FILES
 
 _DONE = {
@@ -28,7 +29,6 @@ _DONE = {
     "rollover-key": "has a new key",
     "update-account": "updated",
 }
-_WELL = ("valid", "due")
 
 
 def refused(name: str, error: DBusError) -> Outcome:
@@ -61,9 +61,9 @@ def exit_code(outcome: Outcome) -> Exit:
 def is_undelivered(outcome: Outcome) -> bool:
     """Whether all that failed is that a service has not got the certificate, which itself is well."""
     certificate = outcome.certificate
-    if certificate is None or not certificate.undelivered or certificate.state not in _WELL:
+    if certificate is None or not certificate.undelivered or certificate.state not in GOOD_STATES:
         return False
-    installed = outcome.error is not None and outcome.error.name == "org.acmed1.Error.InstallFailed"
+    installed = outcome.error is not None and outcome.error.name == outlook.INSTALL_FAILED
     return outcome.result == "done" or (outcome.result == "failed" and installed)
 
 

@@ -6,7 +6,6 @@ from acmed.ctl.advice import UNREVOKED, advice, is_limit, is_transient
 from acmed.ctl.records import Certificate, Error
 
 GOOD_STATES = ("valid", "due")
-_INSTALL_FAILED = "org.acmed1.Error.InstallFailed"
 _DAMAGED = "its files are missing or were changed; 'acmectl renew --due' sees to it now, the timer within an hour"
 _UNSEEN = (
     "acmed, which is not root, has to be able to read that file: 'namei -l' with its path shows owner and mode of each "
@@ -24,7 +23,7 @@ def is_bad(certificate: Certificate) -> bool:
 def alarms(certificate: Certificate) -> list[str]:
     """What somebody should know of it before all else."""
     words = []
-    if outlook.is_unrevoked(certificate):
+    if certificate.unrevoked:
         words.append("it was to be revoked, and that has failed: take it as NOT revoked")
     if certificate.endangered:
         words.append(_danger(certificate))
@@ -43,22 +42,25 @@ def _danger(certificate: Certificate) -> str:
 
 
 def to_do(certificate: Certificate, now: float) -> str:
-    """What to do about the last error, or one that is revoked; empty where nothing is. now: seconds since the epoch."""
+    """What to do about the last error, and a revocation, be it done or failed; empty where nothing is. now: seconds
+    since the epoch.
+    """
     if outlook.is_left_alone(certificate):
         return outlook.how_to_replace(certificate)
     if outlook.is_unseen(certificate):
         return _UNSEEN
-    return _about(certificate, certificate.error, now) if certificate.error else ""
+    about = _about(certificate, certificate.error, now) if certificate.error else ""
+    return f"{about}\n{UNREVOKED}".strip() if certificate.unrevoked else about
 
 
 def _about(certificate: Certificate, error: Error, now: float) -> str:
     if outlook.is_lost(certificate):
         return "Another one is ordered in its place."
     hint = advice(error.name, certificate.name, error.message)
-    if outlook.is_unrevoked(certificate):
-        return f"{hint}\n{UNREVOKED}".strip()
+    if certificate.error_job == "revoke":
+        return hint
     # A delivery that failed has the name of an installation that did.
-    if error.name == _INSTALL_FAILED and certificate.undelivered and certificate.state in GOOD_STATES:
+    if error.name == outlook.INSTALL_FAILED and certificate.undelivered and certificate.state in GOOD_STATES:
         return (
             "The new certificate is in place; once the cause is gone, "
             f"'acmectl renew {certificate.name}' or the next run of acme-renew.timer delivers it."

@@ -34,6 +34,7 @@ TIMED_OUT = _OWN + "TimedOut"
 UNAVAILABLE = _OWN + "Unavailable"
 UNREACHABLE = _OWN + "Unreachable"
 _ACME = "org.acmed1.AcmeError."
+UNTYPED = _ACME + "unknown"  # may be the page of somebody in between
 UNKNOWN_TO_CA = _ACME + "accountDoesNotExist"
 # What a CA says to a key of a type that it does not take (RFC 8555 section 6.2).
 KEY_REFUSED = (_ACME + "badPublicKey", _ACME + "badSignatureAlgorithm")
@@ -52,7 +53,7 @@ class Failure(DBusError):
 
     retry_after: seconds that the CA asks to wait, or None. of_ca: it is the CA's own, so that another one may do it.
     lost: the CA's order cannot become valid any more. refused: the CA said no to the request, or was not sent it, so
-    that it has done nothing. identifiers: those that the CA says it is about.
+    that it has done nothing. unsent: the latter. identifiers: those that the CA says it is about.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Failure(DBusError):
         of_ca: bool = False,
         lost: bool = False,
         refused: bool = False,
+        unsent: bool = False,
         identifiers: Iterable[str] = (),
     ) -> None:
         super().__init__(name, journal.printable(message)[:_LONGEST])
@@ -71,6 +73,7 @@ class Failure(DBusError):
         self.of_ca = of_ca or name == RATE_LIMITED
         self.lost = lost
         self.refused = refused
+        self.unsent = unsent
         self.identifiers = tuple(identifiers)
 
     @property
@@ -111,7 +114,7 @@ def from_varlink(daemon: str, error: VarlinkError) -> Failure:
         retry_after, words = _wait(error.parameters)
         message = describe(error.parameters) + words
         unsent = kind in _UNSENT or bool(error.parameters.get("unsent"))
-        return Failure(name, message, retry_after, of_ca=kind in _OF_CA, refused=unsent)
+        return Failure(name, message, retry_after, of_ca=kind in _OF_CA, refused=unsent, unsent=unsent)
     return Failure(UNAVAILABLE, f"{daemon} failed ({error.name}); see 'journalctl -u {daemon}.service'")
 
 
@@ -186,13 +189,15 @@ def _acme(parameters: dict[str, Any]) -> Failure:
     kinds = [*([kind] if about_names else []), *(problem["type"] for problem in problems)]
     if hint := advice.to_do(kinds, parameters["detail"]):
         message += f". To do: {hint}"
+    unsent = bool(parameters.get("unsent")) and not parameters["final"]
     return Failure(
         f"{_ACME}{kind}",
         message,
         retry_after,
         of_ca=kind in ("badNonce", "rateLimited", "serverInternal") or status >= 500,
         lost=parameters["final"],
-        refused=not parameters["final"] and (bool(parameters.get("unsent")) or _is_refusal(status)),
+        refused=unsent or (not parameters["final"] and _is_refusal(status)),
+        unsent=unsent,
         identifiers=[problem["identifier"]["value"] for problem in problems if problem.get("identifier")],
     )
 
@@ -212,7 +217,7 @@ def _next_key_refused(parameters: dict[str, Any]) -> NextKeyRefused:
 def _kind(parameters: dict[str, Any]) -> str:
     """The last part of the CA's type of error, as an error of D-Bus may have it."""
     kind: str = parameters["type"]
-    return kind if re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,99}", kind) else "unknown"
+    return kind if re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,99}", kind) else UNTYPED.removeprefix(_ACME)
 
 
 def _wait(parameters: dict[str, Any]) -> tuple[int | None, str]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from acmed.manager.clock import DAY, HOUR, SECOND
 from acmed.manager.errors import RATE_LIMITED, DeliveryFailed, Failure
-from acmed.manager.jobs import ORDER, RENEW
+from acmed.manager.jobs import ORDER, RENEW, REVOKE
 from acmed.manager.known.remembered import AccountState, CertificateState
 from acmed.manager.known.status import Status
 from acmed.manager.upkeep import renewal
@@ -25,13 +25,17 @@ def after(state: CertificateState, kind: str, failure: Failure | None, now: int)
         state = issued(state)
     elif failure is None and not state.failures:
         state = replace(_cleared(state), told=replace(state.told, failed=0))
+    elif failure is None and state.error_job == kind:  # what else has failed is still tried again
+        state = replace(state, error_name="", error_message="", error_job="")
     if failure is None:
         return state
     state = replace(state, error_job=kind)
+    if kind == REVOKE and state.installed:
+        state = replace(state, unrevoked=state.installed.fingerprint)
     if ordered and not got_one:
         wait = _wait(state, failure, now)
         failed = _failed(state, failure, wait, now, _end(state, now))
-        return replace(failed, limited_until=now + wait * SECOND if wait else 0)
+        return _limited(failed, wait, now)
     return replace(state, error_name=failure.name, error_message=failure.message, error_time=now)
 
 
@@ -46,16 +50,17 @@ def is_lasting(status: Status, kind: str, failure: Failure, now: int) -> bool:
 
 def asked_to_wait(state: CertificateState, failure: Failure, now: int) -> CertificateState:
     """The state of a certificate after a failure that is not lasting: as it was, but for the time that the CA has asked
-    for, which counts if it is revoked meanwhile.
+    for, which counts if it falls due, or is revoked, meanwhile.
     """
     wait = _wait(state, failure, now)
-    return replace(state, limited_until=now + wait * SECOND) if wait else state
+    return _limited(state, wait, now) if wait else state
 
 
 def issued(state: CertificateState) -> CertificateState:
     """The state of a certificate that the CA has issued anew: whatever failed before is over."""
     told = replace(state.told, failed=0)
-    return replace(_cleared(state), replace=False, awaits_key=False, limited_until=0, told=told)
+    state = replace(_limited(_cleared(state), None, now=0), replace=False, awaits_key=False, unrevoked="")
+    return replace(state, told=told)
 
 
 def revoked(
@@ -67,7 +72,7 @@ def revoked(
     That waits for no pause which acmed made after failures: they begin anew. For what the CA asked for it does wait.
     """
     replaced = replace(state, revoked=fingerprint, replace=wanted and not awaits_key, awaits_key=wanted and awaits_key)
-    return _anew(replaced, now)
+    return _anew(replace(replaced, unrevoked=""), now)
 
 
 def compromised(state: CertificateState, fingerprint: str, now: int) -> CertificateState:
@@ -77,9 +82,10 @@ def compromised(state: CertificateState, fingerprint: str, now: int) -> Certific
 
 def _anew(state: CertificateState, now: int) -> CertificateState:
     state = replace(state, told=replace(state.told, failed=0))
-    if state.error_time <= now < state.limited_until:
-        return replace(state, failures=1, retry_at=state.limited_until)
-    return replace(_cleared(state), limited_until=0)
+    if state.is_limited(now):
+        since = state.error_time or state.limited_since
+        return replace(state, failures=1, retry_at=state.limited_until, error_time=since)
+    return _limited(_cleared(state), None, now)
 
 
 def after_authorization(state: AccountState, failure: Failure | None, now: int) -> AccountState:
@@ -95,6 +101,12 @@ def _wait(state: CertificateState, failure: Failure, now: int) -> int | None:
         return failure.retry_after
     left = state.installed.not_after - now
     return min(failure.retry_after, (max(HOUR, left // 2) if left > 0 else DAY) // SECOND)
+
+
+def _limited(state: CertificateState, wait: int | None, now: int) -> CertificateState:
+    """wait: seconds, as asked for now; None where nothing is."""
+    until, since = (now + wait * SECOND, now) if wait else (0, 0)
+    return replace(state, limited_until=until, limited_since=since)
 
 
 def _end(state: CertificateState, now: int) -> int | None:

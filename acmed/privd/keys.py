@@ -70,11 +70,18 @@ def from_pem(pem: bytes) -> PrivateKey:
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
         # The public part is in the file besides (RFC 5915 section 3), and OpenSSL believes it, other than with RSA.
-        derived = ec.derive_private_key(key.private_numbers().private_value, key.curve)
-        if encoded_public_key(derived) != encoded_public_key(key):
+        if _derived(key) != encoded_public_key(key):
             raise UnusableKey("its private part is not that of its public one")
         return key
     raise UnusableKey("it must be ECDSA on P-256, P-384 or P-521, or RSA of 2048 to 4096 bits")
+
+
+def _derived(key: ec.EllipticCurvePrivateKey) -> str:
+    """The encoded_public_key() of its private part alone. Raises UnusableKey."""
+    try:
+        return encoded_public_key(ec.derive_private_key(key.private_numbers().private_value, key.curve))
+    except ValueError as error:  # 0, or the order of the curve: no point is that number times the generator
+        raise UnusableKey("its private part is no number of that curve") from error
 
 
 def check(pem: bytes, public: str) -> None:

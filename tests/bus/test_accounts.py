@@ -9,7 +9,7 @@ import pytest
 
 from acmed.bus import DBusError, Variant
 from acmed.varlink import VarlinkError
-from tests.bus.rig import ACCOUNT, ROOT, Rig, rig
+from tests.bus.rig import ACCOUNT, NOBODY, ROOT, Rig, rig
 
 _PATH = "/org/acmed1/account/second"
 _DIRECTORY = "https://ca.example/directory"
@@ -21,6 +21,11 @@ def _acme(kind: str, detail: str, status: int = 403) -> VarlinkError:
     return VarlinkError(
         "org.acmed.Client.Acme", type=kind, detail=detail, status=status, retryAfter=None, final=True, subproblems=[]
     )
+
+
+def _limited(kind: str, status: int, **more: Any) -> VarlinkError:
+    error = _acme(kind, "later", status)
+    return VarlinkError(error.name, **error.parameters | {"retryAfter": 3600} | more)
 
 
 async def _add(it: Rig, name: str = "second", **options: Variant) -> int:
@@ -550,12 +555,59 @@ def test_account_that_a_ca_may_have_made_is_asked_for_before_it_goes(tmp_path: P
     asyncio.run(run())
 
 
+def test_ca_is_not_asked_where_that_cannot_be_remembered(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            (it.places.state / "accounts" / ".second.json.new").mkdir()
+            number = await _add(it, **_GOOD)
+            assert await it.caller.result(number) == "failed"
+            assert "Cannot write what is known of account 'second'" in it.caller.error(number)[1]
+            assert it.clientd.called == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("directory", [_TYPO, None])
+def test_account_is_looked_at_again_when_polkit_has_answered(tmp_path: Path, directory: str | None) -> None:
+    """Meanwhile somebody else has asked a CA for it, or has changed what polkit was told."""
+
+    async def run() -> None:
+        async with rig(tmp_path, trusted=NOBODY, polkit=True) as it:
+            assert it.polkit
+            it.privd.configure_account("second", _DIRECTORY)
+            it.clientd.errors["Register"] = _LOST
+            held_back = it.polkit.release = asyncio.Event()
+            given = {"agree_tos": Variant("b", True)} | ({"directory": Variant("s", directory)} if directory else {})
+            held = asyncio.ensure_future(_add(it, **given))
+            await it.polkit.came.wait()
+            await asyncio.sleep(0)  # until that answer waits
+            it.polkit.release = asyncio.Event()
+            it.polkit.release.set()
+            if directory:
+                assert await it.caller.result(await _add(it, **_GOOD)) == "failed"
+            else:
+                it.privd.configure_account("second", _TYPO)
+                await it.caller.manager("Reload")
+            held_back.set()
+            with pytest.raises(DBusError, match="not known" if directory else "changed meanwhile"):
+                await held
+            assert _TYPO not in [one["directory"] for one in it.privd.given("NewAccount")]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("errors", "asked", "removable"),
     [
         ([_acme("invalidContact", "no", 400)], False, True),
         ([_LOST, _acme("accountDoesNotExist", "no", 400), _acme("invalidContact", "no", 400)], True, True),
         ([_LOST, _UNSENT], True, False),
+        ([_limited("rateLimited", 429)], False, True),
+        # A page of somebody in between, who may have passed the request on; and one in place of the directory.
+        ([_limited("", 429)], False, False),
+        ([_limited("", 503)], False, False),
+        ([_limited("", 503, unsent=True)], False, True),
+        ([_limited("rateLimited", 503, unsent=True)], False, True),
     ],
 )
 def test_what_is_known_of_an_account_after_attempts(
@@ -588,6 +640,25 @@ def test_account_that_a_certificate_may_come_to_is_not_removed(tmp_path: Path) -
             with pytest.raises(DBusError, match=r"used by www\.example\.com") as caught:
                 await _change(it, "Deactivate")
             assert caught.value.name == "org.acmed1.Error.InvalidConfiguration"
+
+    asyncio.run(run())
+
+
+def test_account_that_the_configuration_names_stays_when_its_making_failed(tmp_path: Path) -> None:
+    """acme-privd says so; what is told is why it failed."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            it.clientd.terms = "https://ca.example/terms"
+            it.privd.errors["RetireAccount"] = VarlinkError("org.acmed.Priv.InvalidConfiguration", message="it is used")
+            number = await _add(it, directory=Variant("s", _DIRECTORY))
+            assert await it.caller.result(number) == "failed"
+            assert _failure(it, number) == "TermsNotAgreed"
+            it.clientd.errors["Register"] = _acme("badPublicKey", "no such keys")
+            number = await _add(it, **_GOOD)
+            assert await it.caller.result(number) == "failed"
+            assert _failure(it, number) == "badPublicKey"
+            assert "acmed.accounts/second away first" in it.caller.error(number)[1]
 
     asyncio.run(run())
 

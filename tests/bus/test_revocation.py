@@ -164,7 +164,8 @@ def test_time_that_the_ca_asked_for_counts_however_it_came_to_be_asked(tmp_path:
             begun = clock.now()
             assert await it.caller.result(await it.caller.renew(force=True)) == "failed"
             values = await it.caller.properties()
-            assert (values["State"], values["RetryAt"], values["LastError"]) == ("valid", 0, ["", ""])
+            assert (values["State"], values["Failures"], values["LastError"]) == ("valid", 0, ["", ""])
+            assert values["RetryAt"] - begun >= 120 * MINUTE
             number = await _revoke(it)
             assert await it.caller.result(number) == "done"
             values = await it.caller.properties()
@@ -217,14 +218,18 @@ def test_revocation_that_failed_is_told_as_one_and_not_tried_again(tmp_path: Pat
             )
             assert await it.caller.result(await _revoke(it, 1)) == "failed"
             values = await it.caller.properties()
-            assert (values["State"], values["LastErrorJob"]) == ("valid", "revoke")
+            assert (values["State"], values["LastErrorJob"], values["Unrevoked"]) == ("valid", "revoke", True)
             assert (values["Failures"], values["RetryAt"]) == (0, 0)
             it.clientd.errors.clear()
             assert (await it.caller.manager("RenewDue", "t", 0)) == [[]]
             assert it.clientd.called.count("Revoke") == 1
+            number, _ = await it.caller.call(WWW, CERTIFICATE, "Restore", "a{sv}", {})
+            assert await it.caller.result(number) == "done"
+            values = await it.caller.properties()
+            assert (values["LastErrorJob"], values["Unrevoked"]) == ("", True)
             assert await it.caller.result(await _revoke(it, 1, replace=False)) == "done"
             values = await it.caller.properties()
-            assert (values["State"], values["LastErrorJob"]) == ("revoked", "")
+            assert (values["State"], values["LastErrorJob"], values["Unrevoked"]) == ("revoked", "", False)
 
     asyncio.run(run())
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from acmed.bus import DBusError, Variant
+from acmed.manager.known.catalogue import Catalogue
+from acmed.manager.known.state import Store
 from acmed.manager.places import Places
 from tests.bus.rig import WWW, Rig, rig
 
@@ -87,6 +89,25 @@ def test_certificates_do_not_vanish_with_their_directory(
             undo()
             assert await it.caller.manager("RenewDue", "t", 0) == [[]]
             assert (await it.caller.properties())["State"] == "valid"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("removed", "left"), [(True, []), (False, [_NAME])])
+def test_certificate_that_root_has_removed_does_not_come_back(tmp_path: Path, removed: bool, left: list[str]) -> None:
+    """In the next run, too: what is remembered of it stays until it is forgotten."""
+
+    async def run() -> None:
+        async with rig(tmp_path) as it:
+            await it.caller.result(await it.caller.order("", _NAME))
+            if removed:
+                (_certificates(it.places) / f"{_NAME}.toml").unlink()
+            (listed,) = await it.caller.manager("ListCertificates")
+            assert [row[0] for row in listed] == left
+            _no_directory(_certificates(it.places))
+            (listed,) = await it.caller.manager("ListCertificates")
+            assert [row[0] for row in listed] == left
+            assert Catalogue(it.places, Store(it.places.state)).names == set(left)
 
     asyncio.run(run())
 

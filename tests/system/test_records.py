@@ -59,7 +59,8 @@ cat >/var/spool/mail-for-tests
 # Runs as root, with acme-privd's own module: python3 SCRIPT TIMEOUT PROGRAM ARGUMENT...
 TRANSIENT = """
 import asyncio, sys
-from acmed.privd import hooks, pid1, transient
+from acmed.privd import pid1, transient
+from acmed.privd.delivery import hooks
 
 async def main():
     order = {"argv": sys.argv[2:], "environment": {}, "input": None}

@@ -33,7 +33,7 @@ cat {SECRETS} 2>/dev/null && echo "read: a secret"
 echo "the last line" >&2
 """
 RUN_PROBE = f"""
-from acmed.privd import creds
+from acmed.privd.accounts import creds
 creds._PROGRAM = "{PROBE}"
 outcome = creds.run("encrypt", "account_x", b"the secret")
 print(outcome.output.decode())

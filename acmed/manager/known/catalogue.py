@@ -18,6 +18,7 @@ from acmed.manager.known.remembered import LOST, UNKNOWN, AccountState, Certific
 from acmed.manager.known.state import Store
 from acmed.manager.known.status import Status, issuance
 from acmed.manager.places import Places
+from acmed.manager.upkeep import renewal
 
 _FileStamps = tuple[tuple[str, int, int, int], ...]
 
@@ -47,9 +48,11 @@ class Catalogue:
         self._broken_accounts, self._unread_tables = loaded.broken_accounts, loaded.tables.unread
         if loaded.hidden:
             # They are not gone, and that they are renewed no more is to be seen.
-            hidden = self._store.certificates - self.names
+            hidden = self._store.configured - self.names
             broken = {**self.configuration.broken, **dict.fromkeys(hidden, (loaded.hidden,))}
             self.configuration = replace(self.configuration, broken=broken)
+        else:
+            self._store.cache_configured(self.names)
         self.reloaded()
 
     def reload_if_changed(self) -> None:
@@ -123,7 +126,9 @@ class Catalogue:
         issued = None
         if configured:
             issued = issuance(configured, fingerprint, by, directory, stamp, state.csr)
-            issued = replace(issued, backdated=_backdated(configured, found), obtained=clock.now())
+            now, former = clock.now(), state.issued.obtained if state.issued else 0
+            settled = renewal.settled_at(found, now, former)
+            issued = replace(issued, backdated=_backdated(configured, found), obtained=now, settled=settled)
         files = installed.stamps(self.directory(name))
         state = replace(outcome.issued(state), installed=found, account=by, issued=issued, files=files)
         self._store.cache_certificate(name, state)

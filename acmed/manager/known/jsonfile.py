@@ -63,10 +63,12 @@ def write(path: Path, data: dict[str, Any], durable: bool = True) -> None:
     atomicfile.replace(path, json.dumps(data, indent=1).encode() + b"\n", durable)
 
 
-def cache(path: Path, data: dict[str, Any]) -> None:
-    """For what can be found out again: it costs no fsync, and a disk that is full is no reason to fail."""
+def cache(path: Path, data: dict[str, Any], durable: bool = False) -> None:
+    """For what can be found out again: it costs no fsync, and a disk that is full is no reason to fail. durable: what
+    is there already must survive a power failure.
+    """
     try:
-        write(path, data, durable=False)
+        write(path, data, durable)
     except OSError as error:
         journal.warning("Cannot write %s: %s", path, error.strerror or error)
 

@@ -17,7 +17,7 @@ type Installed (stamp: string, fingerprint: string, serial_number: string, issue
   identifiers: []string, not_before: int, not_after: int)
 type Issuance (fingerprint: string, account: string, key_type: string, profile: string, must_staple: bool,
   common_name: string, key_stamp: string, csr: string, key_usage: string, hash: string, directory: string,
-  backdated: int, obtained: int)
+  backdated: int, obtained: int, settled: int)
 type Window (fingerprint: string, cert_id: string, start: int, end: int, explanation: string, poll_at: int)
 type Checked (fingerprint: string, ask_at: int)
 type Told (failed: int, expiring: string, revoked: string)
@@ -25,7 +25,7 @@ type Certificate (failures: int, error_name: string, error_message: string, erro
   revoked: string, delivered: [string]string, delivery_errors: [string]string, installed: ?Installed, account: string,
   replace: bool, issued: ?Issuance, window: ?Window, checked: ?Checked, files: string, csr: string, told: Told,
   unfinished: string, unfinished_since: int, limited_until: int, other_key: string, key_seen: string, awaits_key: bool,
-  compromised: string, error_job: string)
+  compromised: string, error_job: string, unrevoked: string, limited_since: int)
 type Account (status: string, terms: string, issuers: []string, issuers_time: int, authorized: []string, expires: int,
   failures: int, error_name: string, error_message: string, error_time: int, retry_at: int, told: int, asked: string)
 """
@@ -42,7 +42,8 @@ class Issuance:
     common_name: "" for none. key_stamp: of the key that root provides. csr: SHA-256 (hexadecimal) of the one that came
     from elsewhere. key_usage: words with commas between them. directory: the CA's, "" where that is not known.
     backdated: by how many microseconds its notBefore was put back because that was asked for. obtained: when acmed got
-    it, 0 where that is not known. Those with a default were what that says before acmed could do otherwise.
+    it, 0 where that is not known. settled: until when no window of the CA's renews it, 0 for at once. Those with a
+    default were what that says before acmed could do otherwise.
     """
 
     fingerprint: str
@@ -58,6 +59,7 @@ class Issuance:
     directory: str = ""
     backdated: int = 0
     obtained: int = 0
+    settled: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Attempts:
 @dataclass(frozen=True)
 class CertificateState(Attempts):
     """Of one certificate. limited_until: until when it waits because the CA has asked for that, or for a limit of
-    acmed's own; 0 for nothing.
+    acmed's own; 0 for nothing. limited_since: when that was.
 
     revoked: the fingerprint that was revoked; replace: the timer is to order another one; awaits_key: it is to do so
     when there is another key for it. compromised: the fingerprint whose key was said to be compromised when another
@@ -127,7 +129,7 @@ class CertificateState(Attempts):
     given last. unfinished: the account whose CA was asked to issue and has not said yet how that ended. other_key: the
     certificate (fingerprint) for which acme-privd has found another key in key-file than its own; key_seen: what it has
     called the two that it has held against each other. error_job: the type of the job that the error is of, "" where
-    that is not known.
+    that is not known. unrevoked: the fingerprint that was to be revoked when that failed.
     """
 
     revoked: str = ""
@@ -150,6 +152,15 @@ class CertificateState(Attempts):
     awaits_key: bool = False
     compromised: str = ""
     error_job: str = ""
+    unrevoked: str = ""
+    limited_since: int = 0
+
+    def is_limited(self, now: int) -> bool:
+        """A clock that was set back does not make that longer."""
+        return self.limited_since <= now < self.limited_until
+
+    def waits_until(self, now: int) -> int:
+        return max(super().waits_until(now), self.limited_until if self.is_limited(now) else 0)
 
 
 @dataclass(frozen=True)
@@ -175,7 +186,7 @@ def certificate(data: dict[str, Any]) -> CertificateState:
     """From JSON. Raises TypeMismatch or ValueError."""
     data = _completed(data, CertificateState())
     if isinstance(data["issued"], dict):
-        later = ("key_usage", "hash", "directory", "backdated", "obtained")
+        later = ("key_usage", "hash", "directory", "backdated", "obtained", "settled")
         data["issued"] = {key: getattr(Issuance, key) for key in later} | data["issued"]
     _SCHEMA.check(data, _SCHEMA.types["Certificate"])
     jsonfile.check_short(data, "failures")

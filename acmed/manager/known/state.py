@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The state directory: a JSON file for each certificate, each account and each unfinished job, and for what those that
-have ended owe.
+have ended owe, and one for the names of the certificates that are configured.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,6 +18,7 @@ interface org.acmed.State
 type AccountRequest (directory: string, contact: []string, key_type: string, ca_pem: ?string, agreed: bool, new: bool)
 type Presented (type: string, identifier: string, how: string, value: string, account: string, zone: string,
   name: string)
+type Configured (names: []string)
 type Owed (presented: []Presented, since: int, failures: int, tried: int, retry_at: int)
 type Job (id: int, type: string, name: string, uid: int, started: int, new_key: bool, reason: int, before: string,
   presented: []Presented, account: ?AccountRequest, account_name: string, identifiers: []string,
@@ -126,17 +127,31 @@ class Store:
         self._jobs = directory / "jobs"
         self._owed = directory / "owed"
         self._counter = directory / "last-job"
+        self._configured = directory / "configured.json"
         self._known: dict[str, CertificateState] = {}
         self._known_accounts: dict[str, AccountState] = {}
         for path in (self._certificates, self._accounts, self._jobs, self._owed):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = {path.stem: jsonfile.read(path, _debt) for path in self._owed.glob("*.json")}
         self._known_owed = {name: owed for name, owed in found.items() if owed}
+        self._known_configured = jsonfile.read(self._configured, _names)
 
     @property
     def certificates(self) -> set[str]:
         """The names of those that something is remembered of."""
         return {path.stem for path in self._certificates.glob("*.json")}
+
+    @property
+    def configured(self) -> set[str]:
+        """Those of them that were configured when all of that could be read last; all, where that is not known."""
+        known = self._known_configured
+        return self.certificates if known is None else self.certificates & known
+
+    def cache_configured(self, names: set[str]) -> None:
+        """names: of all certificates that are configured."""
+        if names != self._known_configured:
+            self._known_configured = names
+            jsonfile.cache(self._configured, {"names": sorted(names)})
 
     def certificate(self, name: str) -> CertificateState:
         if name not in self._known:
@@ -165,10 +180,17 @@ class Store:
         return self._known_accounts[name]
 
     def cache_account(self, name: str, state: AccountState) -> None:
-        """All of it can be found out again."""
-        if state != self._known_accounts.get(name):
-            self._known_accounts[name] = state
-            jsonfile.cache(self._accounts / f"{name}.json", asdict(state))
+        """All of it can be found out again, but that a CA was asked for the account. Raises OSError where that is new,
+        and cannot be kept.
+        """
+        if state == self._known_accounts.get(name):
+            return
+        path = self._accounts / f"{name}.json"
+        if state.asked and state.asked != self.account(name).asked:
+            jsonfile.write(path, asdict(state))
+        else:
+            jsonfile.cache(path, asdict(state), durable=bool(state.asked))
+        self._known_accounts[name] = state
 
     def forget_account(self, name: str) -> None:
         self._known_accounts.pop(name, None)
@@ -205,7 +227,7 @@ class Store:
             journal.error("Cannot remove %s: %s", path, error.strerror)
 
     def next_job(self) -> int:
-        """A number that no job has had."""
+        """A number that no job has had, as far as is known: where the counter was lost, that is what is unfinished."""
         try:
             last = int(self._counter.read_text())
             if not 0 <= last < _MOST_JOBS:
@@ -234,6 +256,14 @@ def _job(data: dict[str, Any]) -> JobRecord:
     lists = {key: tuple(data[key]) for key in ("identifiers", "contact")}
     presented = tuple(Presented(**one) for one in data["presented"])
     return JobRecord(**data | lists | {"presented": presented}, account=account)
+
+
+def _names(data: dict[str, Any]) -> set[str]:
+    """From JSON. Raises TypeMismatch or ValueError."""
+    if not isinstance(data, dict):
+        raise ValueError("it is not an object")
+    _SCHEMA.check(data, _SCHEMA.types["Configured"])
+    return set(data["names"])
 
 
 def _debt(data: dict[str, Any]) -> Owed:

@@ -60,8 +60,8 @@ class Status:
     @property
     def renew_at(self) -> int:
         """0 where nothing is installed."""
-        obtained = self.issued.obtained if self.issued else 0
-        return renewal.renew_at(self.ordered, self._before, self.window, obtained) if self.ordered else 0
+        settled = self.issued.settled if self.issued else 0
+        return renewal.renew_at(self.ordered, self._before, self.window, settled) if self.ordered else 0
 
     @property
     def ordered(self) -> Installed | None:
@@ -80,6 +80,11 @@ class Status:
     def compromised(self) -> bool:
         """Whether its key was said to be compromised, and is not used again."""
         return bool(self.installed) and self.state.compromised == self.fingerprint
+
+    @property
+    def unrevoked(self) -> bool:
+        """Whether it was to be revoked, and that has failed."""
+        return bool(self.installed) and self.state.unrevoked == self.fingerprint and not self.revoked
 
     @property
     def left_alone(self) -> bool:

@@ -57,6 +57,7 @@ class CertificateObject:
             "LastErrorTimestamp": status.state.error_time,
             "LastErrorJob": status.error_job,
             "Failures": status.state.failures,
+            "Unrevoked": status.unrevoked,
             "Undelivered": [[service, error] for service, error in status.undelivered.items()],
             "Job": [job.id, job.path] if job else [0, "/"],
         }

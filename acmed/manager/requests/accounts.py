@@ -2,6 +2,7 @@
 """Requests about accounts, and about names that an account has validated without a certificate."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from acmed.bus import Variant
 from acmed.bus.server import Call
@@ -10,6 +11,7 @@ from acmed.config.model import AccountKeyType
 from acmed.manager import authority, errors, jobs, options
 from acmed.manager.errors import Failure
 from acmed.manager.jobs import Job, Kind
+from acmed.manager.known.state import AccountRequest
 from acmed.manager.requests.desk import Desk, listed
 from acmed.manager.ways.authorize import subject
 
@@ -40,20 +42,12 @@ class Accounts:
         """Makes an account, or has the CA find it by its key where it is there already."""
         desk, values = self._desk, options.read(given, _ADD)
         binding, key, name = options.binding(values), options.private_key(values), options.name(name or "default")
-        if "directory" not in values:  # which may be what was wrong
-            desk.catalogue.check_left_out(name)
-        known = desk.catalogue.configuration.accounts.get(name)
-        wanted = options.account_request(values, known)
-        directory = wanted.directory or (known.directory if known else "")
-        desk.queue.check_free(name, Kind.ACCOUNT)
-        if known and directory != known.directory:
-            self._check_never_asked(name)
-        details = {"account": name, "directory": directory}
-        if key:
-            details["key_type"] = _IMPORTED
-        elif wanted.key_type:
-            details["key_type"] = wanted.key_type
+        _, details = self._request(name, values)
         uid = await desk.authority.check(call, authority.MANAGE_ACCOUNTS, **details)
+        wanted, now = self._request(name, values)
+        if now != details:
+            raise Failure(errors.BUSY, f"Account '{name}' changed meanwhile; look, and try again")
+        directory = details["directory"]
         with desk.queue.hold(name, Kind.ACCOUNT) as number:
             # Secrets go where they are kept before anything of this is remembered here.
             if key:
@@ -109,6 +103,22 @@ class Accounts:
         with desk.queue.hold(name, Kind.AUTHORIZATION) as number:
             wanted = tuple(map(str, identifiers))
             return desk.start(number, jobs.AUTHORIZE, name, uid, account_name=account, identifiers=wanted)
+
+    def _request(self, name: str, values: Mapping[str, Any]) -> tuple[AccountRequest, dict[str, str]]:
+        """What is to be added, and what polkit is told of it. Raises DBusError where it cannot be."""
+        desk = self._desk
+        if "directory" not in values:  # which may be what was wrong
+            desk.catalogue.check_left_out(name)
+        known = desk.catalogue.configuration.accounts.get(name)
+        wanted = options.account_request(values, known)
+        directory = wanted.directory or (known.directory if known else "")
+        desk.queue.check_free(name, Kind.ACCOUNT)
+        if known and directory != known.directory:
+            self._check_never_asked(name)
+        details = {"account": name, "directory": directory}
+        if key_type := _IMPORTED if "key" in values else wanted.key_type:
+            details["key_type"] = key_type
+        return wanted, details
 
     async def _change(
         self, call: Call, name: str, kind: str, look: Callable[[str], Account] | None = None, **more: object

@@ -31,21 +31,27 @@ def endangered_at(installed: Installed, before: float | None) -> int:
     return begin + (installed.not_after - begin) // 2
 
 
-def renew_at(installed: Installed, before: float | None, window: Window | None, obtained: int = 0) -> int:
+def renew_at(installed: Installed, before: float | None, window: Window | None, settled: int = 0) -> int:
     """When to renew: in the CA's window where it gave one (RFC 9773), at what is planned where that is configured and
-    earlier, and never so late that the certificate would be in danger. A window in the past means at once, but for
-    what is not a day old, or a quarter of its lifetime: all that follow could have such a window too. obtained: when
-    acmed got it; 0 where that is not known.
+    earlier, and never so late that the certificate would be in danger. A window in the past means at once, but not
+    before settled.
     """
     moment = planned(installed, before)
     if window is None or not window.start:
         return moment
     # Anywhere in it, so that no CA meets all hosts at once; the same moment whenever it is asked.
     share = int(window.fingerprint[:12], 16)
-    chosen = window.start + ((window.end - window.start) * share >> 48)
-    young = min(DAY, (installed.not_after - installed.not_before) // 4)
-    chosen = max(chosen, max(installed.not_before, obtained) + young)
+    chosen = max(window.start + ((window.end - window.start) * share >> 48), settled)
     return min(chosen, endangered_at(installed, before) if before is None else moment)
+
+
+def settled_at(installed: Installed, now: int, former: int) -> int:
+    """Until when no window of the CA's renews what was got just now; 0 for at once. It is a day, or a quarter of its
+    lifetime, where the one before was not twice as old: all that follow could have their windows behind them, and such
+    a CA gets its way once in that time. former: when that one was got.
+    """
+    young = min(DAY, (installed.not_after - installed.not_before) // 4)
+    return now + young if now - former < 2 * young else 0
 
 
 def retry_at(failures: int, failed: int, retry_after: int | None, end: int | None = None) -> int:

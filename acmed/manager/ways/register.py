@@ -17,7 +17,7 @@ _TIMEOUT = 300.0  # seconds
 
 async def register(job: Job, tools: Tools) -> None:
     """Makes the account's key, where it is not there, and has the CA know it. Raises Failure; TermsNotAgreed, and the
-    refusal of a key that was made, leave no account where there was none.
+    refusal of a key that was made, leave no account where there was none, and nothing in the configuration names it.
     """
     wanted = job.record.account
     if wanted is None:
@@ -66,13 +66,24 @@ async def _asked(method: str, job: Job, tools: Tools) -> dict[str, Any]:
     try:
         return await tools.daemons.client(method, timeout=_TIMEOUT, job=job.id, account=job.name)
     except Failure as failure:
-        if failure.refused and failure.retry_after is None:
+        if _is_no(failure):
             _note(job, tools, asked=before)
         raise
 
 
+def _is_no(failure: Failure) -> bool:
+    """Whether nothing was asked of the CA, or it refused: a page that says to wait may be of somebody in between."""
+    is_of_ca = failure.name != errors.UNTYPED or failure.retry_after is None
+    return failure.unsent or (failure.refused and is_of_ca)
+
+
 def _note(job: Job, tools: Tools, asked: str) -> None:
-    tools.catalogue.save_account(job.name, replace(tools.catalogue.account(job.name), asked=asked))
+    """Raises Failure where it cannot be kept that a CA is asked."""
+    try:
+        tools.catalogue.save_account(job.name, replace(tools.catalogue.account(job.name), asked=asked))
+    except OSError as error:
+        message = f"Cannot write what is known of account '{job.name}': {error.strerror}"
+        raise Failure(bus_errors.FAILED, message) from error
 
 
 async def _ask(job: Job, tools: Tools, wanted: AccountRequest) -> dict[str, Any]:
@@ -85,16 +96,23 @@ async def _ask(job: Job, tools: Tools, wanted: AccountRequest) -> dict[str, Any]
         if await _take_back(job, tools, wanted):
             raise
         kept = paths.ACCOUNT_CREDENTIALS / job.name
-        message = f"{failure.message}. The key that account '{job.name}' had before is kept; move {kept} away first"
+        message = f"{failure.message}. The key of account '{job.name}' is kept; move {kept} away first"
         raise Failure(failure.name, message, failure.retry_after, of_ca=failure.of_ca) from failure
 
 
 async def _take_back(job: Job, tools: Tools, wanted: AccountRequest) -> bool:
-    """Puts an account that is new, and that the CA does not know, into the archive; whether it was one."""
+    """Puts an account that is new, and that the CA does not know, into the archive; whether it was one, and nothing in
+    the configuration names it.
+    """
     account = tools.catalogue.configuration.accounts.get(job.name)
     if not wanted.new or account is None or account.uri is not None:
         return False
-    await tools.daemons.priv("RetireAccount", job=job.id, account=job.name)
+    try:
+        await tools.daemons.priv("RetireAccount", job=job.id, account=job.name)
+    except Failure as failure:
+        if failure.name != errors.INVALID_CONFIGURATION:
+            raise
+        return False
     tools.catalogue.reload()
     return True
 

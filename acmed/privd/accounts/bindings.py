@@ -47,11 +47,17 @@ def checked(directory: str, key_id: str, hmac_key: str, algorithm: str) -> Wish:
 
 
 def seal_binding(places: Places, account: str, wish: Wish) -> None:
-    """Seals the HMAC key, and notes the rest. Raises KeyUnavailable or OSError."""
+    """Seals the HMAC key, and notes the rest. Raises InvalidConfiguration, KeyUnavailable or OSError."""
+    known = places.configuration().accounts.get(account)
+    if known and known.external and known.directory != wish.directory:
+        # What is sealed is the account's until its file is written, and nobody knows whether it will be.
+        way = f"remove it first (acmectl account deactivate {account}), or take another name"
+        raise _invalid(f"account {account!r} has a binding at {known.directory} already; {way}")
     content = base64url.encode(wish.key).encode()
     note = {"directory": wish.directory, "eab-key-id": wish.key_id, "eab-algorithm": wish.algorithm}
     path = places.binding_note(account)
     files.make_directory(path.parent, _DIRECTORY_MODE)
+    forget_note(places, account)  # that of another key must not become this one's
     with seal.errors(account):
         seal.seal(seal.BINDING, account, content, places.bindings / account)
     files.replace(path, json.dumps(note).encode(), files.PRIVATE)

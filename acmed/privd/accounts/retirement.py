@@ -18,12 +18,10 @@ _DIRECTORY_MODE = 0o700
 
 def check(places: Places, account: str) -> None:
     """Whether the account could be retired. Raises InvalidConfiguration where a certificate goes to it, or may, or its
-    file is not ours any more. One that was never registered had no use yet.
+    file is not ours any more.
     """
     accountfile.read(places, account)
-    loaded = load(places.etc, places.usr)
-    known = loaded.configuration.accounts.get(account)
-    users = _users(loaded, account) if known and known.uri else []
+    users = _users(load(places.etc, places.usr), account)
     if users:
         message = f"account {account!r} is used by {', '.join(users)}; give them another account, or forget them, first"
         raise refusal("InvalidConfiguration", message=message)
@@ -76,10 +74,14 @@ def _move(found: dict[Path, str], directory: Path) -> None:
 
 
 def _users(loaded: Loaded, account: str) -> list[str]:
-    """Who names the account, as a person would look for it. A broken certificate counts by what its file says."""
+    """Who names the account, as a person would look for it. A broken certificate counts by what its file says. One that
+    names none counts where it goes to the account all the same, unless that was never registered: it had no use yet.
+    """
     configuration = loaded.configuration
-    names = {one.name for one in configuration.certificates.values() if account in one.accounts}
-    names |= {name for name in configuration.broken if _names(loaded.tables.certificate.get(name), account)}
+    names = {name for name, table in loaded.tables.certificate.items() if _names(table, account)}
+    known = configuration.accounts.get(account)
+    if known and known.uri:
+        names |= {one.name for one in configuration.certificates.values() if account in one.accounts}
     users = [f"certificate {name}" for name in sorted(names)]
     return users + (["[defaults]"] if _names(loaded.tables.plain.get("defaults"), account) else [])
 

@@ -29,9 +29,15 @@ _KEYS = {
     "af4950a849134eb1a73846304ff30c05": _BOTH,
 }
 
+_REFUSED = "exit status 1"  # of systemd-creds itself; all else ended it before
+
 
 class SealingFailed(Exception):
     """The message has what systemd-creds said."""
+
+
+class NotTried(SealingFailed):
+    """systemd-creds has not come to say anything: that is nothing against the secret."""
 
 
 def seal(kind: str, account: str, secret: bytes, credential: Path) -> None:
@@ -41,7 +47,12 @@ def seal(kind: str, account: str, secret: bytes, credential: Path) -> None:
     file's name begins with a dot: PID 1 does not read it.
     """
     name = _name(kind, account)
-    sealed = _run("encrypt", name, secret)
+    try:
+        sealed = _run("encrypt", name, secret)
+    except NotTried:
+        raise
+    except SealingFailed as error:
+        raise SealingFailed(f"{error} ({_hint(credential.parent.parent)})") from error
     if unseal(kind, account, sealed) != secret:
         raise SealingFailed("systemd-creds decrypts the sealed secret to something else")
     files.replace(credential, sealed, files.PRIVATE)
@@ -55,17 +66,17 @@ def unseal(kind: str, account: str, sealed: bytes) -> bytes:
 
 def unreadable(places: Places) -> Iterator[str]:
     """The sealed secrets that cannot be decrypted, each with what is wrong. One is enough that PID 1 does not start
-    acme-keyd at all.
+    acme-keyd at all. Ends with the first that could not be tried: it may be good, and each takes its time.
     """
     kinds = ((ACCOUNT, places.credentials), (NEXT, places.next_credentials), (BINDING, places.bindings))
     for kind, directory in kinds:
         for path in sorted(directory.glob("[!.]*")):
             try:
                 unseal(kind, path.name, path.read_bytes())
+            except (NotTried, OSError):
+                return
             except SealingFailed as error:
                 yield f"{path} ({error})"
-            except OSError as error:
-                yield explained(error)
 
 
 @contextmanager
@@ -84,6 +95,13 @@ def _name(kind: str, account: str) -> str:
     return f"{kind}_{account}"
 
 
+def _hint(sealed: Path) -> str:
+    """What to do where nothing can be sealed. acme-credential-key.service asks the same of /etc/credstore.encrypted."""
+    if any(sealed.glob("acmed.*/[!.]*")):
+        return "is the host's key lost? See CLONES AND RESTORED HOSTS in acmed(8)"
+    return "is there a host key? Run: systemd-creds setup"
+
+
 def _sealed_with(sealed: bytes) -> str:
     """systemd-creds takes the TPM where it finds one, and says nothing where it does not."""
     return _KEYS.get(base64.b64decode(sealed[:24])[:16].hex(), "a key of another kind")
@@ -93,11 +111,11 @@ def _run(verb: str, name: str, data: bytes) -> bytes:
     try:
         outcome = creds.run(verb, name, data)
     except (DBusError, BusLost, TimeoutError) as error:
-        raise SealingFailed(f"systemd-creds {verb} could not be run: {str(error) or 'not done in time'}") from error
+        raise NotTried(f"systemd-creds {verb} could not be run: {str(error) or 'not done in time'}") from error
     if outcome.failure or not outcome.output:
         said = ": ".join(filter(None, [outcome.failure, outcome.said.rpartition("\n")[2]])) or "it said nothing"
-        hint = " (is there a host key? Run: systemd-creds setup)" if verb == "encrypt" else ""
-        raise SealingFailed(f"systemd-creds {verb} failed: {said}{hint}")
+        refused = outcome.failure in ("", _REFUSED)
+        raise (SealingFailed if refused else NotTried)(f"systemd-creds {verb} failed: {said}")
     for line in outcome.said.splitlines():
         journal.info("systemd-creds %s: %s", verb, line)
     return outcome.output

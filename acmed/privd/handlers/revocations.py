@@ -65,8 +65,8 @@ class Revocations(Turns):
         """
 
         def work() -> tuple[sets.Set, bytes, list[str]]:
-            current, der = revocation.installed(self._places, name)
+            current = revocation.installed(self._places, name)
             users = compromise.of_installed(self._places, name, current) if reason == KEY_COMPROMISE else []
-            return current, der, [one for one in users if one != name]
+            return current, revocation.certificate(self._places, name, current), [one for one in users if one != name]
 
         return await asyncio.to_thread(work)

@@ -2,7 +2,8 @@
 """Whose turn it is: calls for the same certificate or account wait for each other.
 
 Files are written, and keys are made, in threads, so that others are served meanwhile. But the cryptography of Debian 13
-holds the interpreter's lock for the seconds that an RSA key takes: others have their turn between two keys.
+holds the interpreter's lock for the seconds that an RSA key takes: others have their turn between two that
+certificates get.
 """
 
 import asyncio
@@ -40,7 +41,9 @@ class Turns:
 
     @asynccontextmanager
     async def _making(self, key_type: KeyType) -> AsyncIterator[None]:
-        """One RSA key at a time: threads that each make one would keep everybody else waiting until all are made."""
+        """One certificate's RSA key at a time: threads that each make one would keep everybody else waiting until
+        all of them are made.
+        """
         async with self._rsa if key_type.name.startswith("RSA") else nullcontext():
             yield
 

@@ -24,16 +24,14 @@ def install(
     changes nothing.
     """
     name = certificate.name
-    if damage := request.key_damage(material):
-        message = f"{places.pending(name)}/privkey.pem is damaged ({damage}); order it again: another key is made"
-        raise refusal("InstallFailed", certificate=name, message=message)
     access = ownership.key_access(configuration, certificate)
     blocks = [pem.encode(der).encode() for der in new.certificates]
     data = sets.Content(material.private_key, blocks[0], b"".join(blocks[1:]))
     account = configuration.accounts.get(material.request.account)
-    chosen = _set(places, name, material.request, account.directory if account else "", new, data)
-    installed = sets.current(places, name)
-    if installed is None or installed.id != chosen.id:
+    chosen = _kept(places, name, material.request, new, data)
+    if chosen is None or chosen.id != sets.current_id(places, name):
+        _check_key(places, name, material)
+        chosen = chosen or _written(places, name, material.request, account.directory if account else "", new, data)
         sets.publish(places, name, chosen, data, access)
         journal.notice(
             "Installed certificate %s, serial number %s, valid until %s",
@@ -47,11 +45,10 @@ def install(
     return chosen
 
 
-def _set(
-    places: Places, name: str, pending: request.Request, directory: str, new: Verified, data: sets.Content
-) -> sets.Set:
-    """The master set of this certificate: the one that an interrupted installation left, or a new one."""
-    chain_sha256 = hashlib.sha256(data.fullchain).hexdigest()
+def _kept(places: Places, name: str, pending: request.Request, new: Verified, data: sets.Content) -> sets.Set | None:
+    """The master set of this certificate that an earlier installation left, which may have been interrupted. Raises
+    InvalidChain: this one is not to be installed.
+    """
     if archive.has(places, name, new.fingerprint):
         raise refusal(
             "InvalidChain", certificate=name, message="this certificate was revoked; the CA was to issue a new one"
@@ -59,6 +56,7 @@ def _set(
     if retired_keys.is_compromised(places, pending.public_key):  # meanwhile, by another certificate's revocation
         message = "its key was said to be compromised when a certificate was revoked, and is not used"
         raise refusal("InvalidChain", certificate=name, message=message)
+    chain_sha256 = hashlib.sha256(data.fullchain).hexdigest()
     for one in sets.kept(places, name):
         if one.fingerprint != new.fingerprint:
             continue
@@ -67,6 +65,20 @@ def _set(
             raise refusal("InvalidChain", certificate=name, message=message)
         if one.chain_sha256 == chain_sha256:
             return one
+    return None
+
+
+def _check_key(places: Places, name: str, material: request.Material) -> None:
+    """Raises InstallFailed."""
+    if damage := request.key_damage(material):
+        message = f"{places.pending(name)}/privkey.pem is damaged ({damage}); order it again: another key is made"
+        raise refusal("InstallFailed", certificate=name, message=message)
+
+
+def _written(
+    places: Places, name: str, pending: request.Request, directory: str, new: Verified, data: sets.Content
+) -> sets.Set:
+    """A new master set. Raises OSError."""
     chosen = sets.Set(
         id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{new.serial_number[:16]}",
         request=pending.name,
@@ -77,7 +89,7 @@ def _set(
         fingerprint=new.fingerprint,
         not_before=new.not_before,
         not_after=new.not_after,
-        chain_sha256=chain_sha256,
+        chain_sha256=hashlib.sha256(data.fullchain).hexdigest(),
         directory=directory,
         cert_id=new.cert_id,
         public_key=pending.public_key,

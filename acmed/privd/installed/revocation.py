@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is revoked, and the request that a certificate's own key signs for it (RFC 8555 section 7.6)."""
 
-import hashlib
 import re
 
 from acmed import base64url, pem
@@ -10,7 +9,7 @@ from acmed.config.model import origin
 from acmed.keyd import jws
 from acmed.keyd.keys import parse
 from acmed.privd import lookup
-from acmed.privd.installed import sets
+from acmed.privd.installed import sets, whole
 from acmed.privd.keys import Origin
 from acmed.privd.places import Places
 from acmed.privd.refusal import refusal
@@ -42,20 +41,21 @@ def check_certificate(der: bytes) -> None:
         raise invalid_parameter("der")
 
 
-def installed(places: Places, name: str) -> tuple[sets.Set, bytes]:
-    """The installed set and its certificate (DER). Raises NotIssued, InstallFailed or OSError."""
+def installed(places: Places, name: str) -> sets.Set:
+    """Raises NotIssued or OSError."""
     current = sets.current(places, name)
     if current is None:
         raise refusal("NotIssued", certificate=name)
-    try:
-        (der,) = pem.certificates(sets.content(places, name, current).cert.decode(), 1, MAX_CHAIN)
-    except ValueError as error:
-        message = f"{places.sets(name) / current.id}/cert.pem is damaged: {error}"
-        raise refusal("InstallFailed", certificate=name, message=message) from error
-    if hashlib.sha256(der).hexdigest() != current.fingerprint:
-        message = f"{places.sets(name) / current.id}/cert.pem is not what set.json says"
-        raise refusal("InstallFailed", certificate=name, message=message)
-    return current, der
+    return current
+
+
+def certificate(places: Places, name: str, current: sets.Set) -> bytes:
+    """The installed certificate (DER). Raises InstallFailed or OSError."""
+    cert = whole.issued(places, name, current)
+    if cert is None:
+        raise _damaged(places, name, current, "cert.pem or chain.pem")
+    (der,) = pem.certificates(cert.decode(), 1, MAX_CHAIN)
+    return der
 
 
 def ca(configuration: Configuration, current: sets.Set) -> str:
@@ -71,7 +71,7 @@ def signed(
     places: Places, name: str, current: sets.Set, der: bytes, directory: str, url: str, nonce: str, reason: int
 ) -> dict[str, str]:
     """The flattened JWS that revokes exactly this certificate, with its own key. Raises InvalidParameter,
-    InvalidConfiguration or OSError.
+    InvalidConfiguration, InstallFailed or OSError.
     """
     if current.origin is Origin.ELSEWHERE:
         message = f"the key of {name} is not here, as its CSR was made elsewhere; revoke it with the account's key"
@@ -79,15 +79,19 @@ def signed(
     _check_url(url, directory)
     if not _NONCE.fullmatch(nonce):
         raise invalid_parameter("nonce")
-    try:
-        key = parse(sets.private_key(places, name, current))
-    except ValueError as error:
-        message = f"{places.sets(name) / current.id}/privkey.pem is damaged: {error}"
-        raise refusal("InstallFailed", certificate=name, message=message) from error
+    private_key = whole.private_key(places, name, current)
+    if private_key is None:
+        raise _damaged(places, name, current, "privkey.pem")
+    key = parse(private_key)
     protected = jws.protected_header(key.algorithm, nonce, url, jwk=key.jwk)
     payload = base64url.encode(jws.compact({"certificate": base64url.encode(der), "reason": reason}))
     signature = key.sign(f"{protected}.{payload}".encode())
     return {"protected": protected, "payload": payload, "signature": base64url.encode(signature)}
+
+
+def _damaged(places: Places, name: str, current: sets.Set, what: str) -> Exception:
+    message = f"{what} in {places.sets(name) / current.id} is damaged, and what is published cannot stand in for it"
+    return refusal("InstallFailed", certificate=name, message=message)
 
 
 def _check_url(url: str, directory: str) -> None:

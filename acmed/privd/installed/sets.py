@@ -105,18 +105,6 @@ def kept(places: Places, name: str) -> list[Set]:
     return [one for one in found if one]
 
 
-def content(places: Places, name: str, one: Set) -> Content:
-    """The files of a set. Raises OSError."""
-    directory = places.sets(name) / one.id
-    key = None if one.origin is Origin.ELSEWHERE else private_key(places, name, one)
-    return Content(key, (directory / "cert.pem").read_bytes(), (directory / "chain.pem").read_bytes())
-
-
-def private_key(places: Places, name: str, one: Set) -> bytes:
-    """Raises OSError."""
-    return (places.sets(name) / one.id / "privkey.pem").read_bytes()
-
-
 def write(places: Places, name: str, one: Set, data: Content) -> None:
     """Writes a master set. It is there whole or not at all. Raises OSError."""
     parent = places.sets(name)

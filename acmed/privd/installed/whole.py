@@ -27,10 +27,16 @@ _DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO, er
 def content(places: Places, name: str, one: sets.Set) -> sets.Content | None:
     """The files of a set, if they are those that were installed and fit each other. Raises OSError."""
     key = None if one.origin is Origin.ELSEWHERE else private_key(places, name, one)
-    issued = _part(places, name, one, _issued)
-    if issued is None or (key is None and one.origin is not Origin.ELSEWHERE):
+    part = _part(places, name, one, _issued)
+    if part is None or (key is None and one.origin is not Origin.ELSEWHERE):
         return None
-    return sets.Content(key, issued["cert"], issued["chain"])
+    return sets.Content(key, part["cert"], part["chain"])
+
+
+def issued(places: Places, name: str, one: sets.Set) -> bytes | None:
+    """The certificate (PEM) of a set, if it is the one that was installed. Raises OSError."""
+    part = _part(places, name, one, _issued)
+    return part["cert"] if part else None
 
 
 def private_key(places: Places, name: str, one: sets.Set) -> bytes | None:
@@ -87,14 +93,16 @@ def _issued(directory: Path, one: sets.Set) -> _Part:
 
 
 def _read(path: Path) -> bytes:
-    """Raises OSError, or ValueError: it is no file of ours."""
+    """Raises OSError, also for one of ours that is out of reach, or ValueError: it is no file of ours."""
     try:
         with open(path, "rb", opener=opener) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
                 raise ValueError(f"{path.name} is no file of root's own")
             return file.read()
-    except PermissionError as error:  # only another's file can be out of our reach
+    except PermissionError as error:  # acme-privd has no CAP_DAC_OVERRIDE
+        if path.lstat().st_uid == os.geteuid():
+            raise
         raise ValueError(f"{path.name} is no file of root's own") from error
 
 

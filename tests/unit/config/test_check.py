@@ -81,7 +81,7 @@ def test_what_keeps_a_daemon_from_starting(
         path,
         0,
         f"is not sealed, and keeps {unit} from starting",
-        f"move it away, or seal it: systemd-creds encrypt '--name={credential}_a b' FILE '{path}'",
+        f"move it away, or seal it: systemd-creds encrypt '--name={credential}_a b' --tpm2-pcrs=23 FILE '{path}'",
     )
 
 

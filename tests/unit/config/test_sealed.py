@@ -107,6 +107,31 @@ def test_sealed_under_another_name(directory: Path) -> None:
     assert list(sealed.undecryptable(directory)) == []
 
 
+@pytest.mark.parametrize("broken", ["decrypt", "encrypt"])
+def test_command_that_fails_leaves_what_is_sealed_alone(directory: Path, broken: str, tmp_path: Path) -> None:
+    """A shell goes on where the left side of a pipe has failed, and what is there may be the only copy."""
+    path = directory / "acmed.dns/ns1"
+    _seal(path, "ns1")
+    before = path.read_bytes()
+    command = _problem(directory).hint.splitlines()[-1]
+    program = tmp_path / "systemd-creds"
+    program.write_text(
+        f'#!/bin/sh\ntest "$1" = {broken} && exit 1\n'
+        f'test "$1" = encrypt && set -- "$@" --with-key=host\nexec {shutil.which("systemd-creds")} "$@"\n'
+    )
+    program.chmod(0o755)
+    ended = subprocess.run(
+        ["sh", "-c", f"PATH={tmp_path}:$PATH; {command}"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert ended.returncode != 0
+    assert path.read_bytes() == before
+
+
+def test_command_does_not_bind_to_what_has_booted(directory: Path) -> None:
+    _seal(directory / "acmed.dns/ns1", "ns1")
+    assert "--tpm2-pcrs=23" in _problem(directory).hint
+
+
 def test_tpm_that_is_not_here(directory: Path) -> None:
     """It may be out of order for now: nothing is said of the credential itself."""
     path = directory / "acmed.accounts/default"

@@ -133,7 +133,7 @@ def test_key_of_a_zone(tmp_path: Path) -> None:
     host = Host(tmp_path, UPDATE)
     assert host.found() == []
     path = host.sealed / "acmed.dns/ns1"
-    command = f"systemd-creds encrypt --name=tsig_ns1 KEY.conf {path}"
+    command = f"systemd-creds encrypt --name=tsig_ns1 --tpm2-pcrs=23 KEY.conf {path}"
     hint = f"seal the file with the key, as tsig-keygen(8) writes it:\n{command}"
     path.write_text("")
     expected = ("acmed.toml", 2, f"zone example.com has no key 'ns1': {path} is empty", hint, False)

@@ -95,6 +95,7 @@ class Service:
             "LastError": ["", ""],
             "LastErrorTimestamp": 0,
             "LastErrorJob": "",
+            "Unrevoked": False,
             "Failures": 0,
             "Undelivered": [],
             "Job": [0, "/"],

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("in_utc")
 IN_AN_HOUR = (NOW + 3600) * USEC
 DOWN = Error("org.acmed1.Error.Unreachable", "https://ca.example/dir: Connection refused", NOW * USEC)
 # acmed takes what is installed for valid, whatever became of the revocation.
-UNREVOKED_ONE = replace(VALID, error=DOWN, error_job="revoke")
+UNREVOKED_ONE = replace(VALID, error=DOWN, error_job="revoke", unrevoked=True)
 LEFT_ALONE = replace(VALID, state="revoked")
 MISSING = Certificate("/c", "www", account="default", state="missing")
 BROKEN = replace(FAILING, account="", failures=0, error=Error("org.acmed1.Error.InvalidConfiguration", "line 3: no", 0))
@@ -60,7 +60,21 @@ def test_revocation_that_failed_needs_somebody() -> None:
     told = show.overview(Objects((UNREVOKED_ONE,), (), ()), Manager("1", 0, ""), (), NOW, colour=False)
     assert any("NOT revoked" in line for line in told)
     assert show.health([replace(VALID, error=DOWN, error_job="renew")]) is Exit.DONE
-    assert not outlook.is_unrevoked(replace(LEFT_ALONE, error=DOWN, error_job="revoke"))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        replace(UNREVOKED_ONE, error=None, error_job=""),
+        replace(UNREVOKED_ONE, error_job="deliver"),
+        replace(FAILING, error=DOWN, error_job="renew", retry_at=IN_AN_HOUR, unrevoked=True),
+    ],
+)
+def test_revocation_that_failed_is_told_whatever_came_after(later: Certificate) -> None:
+    told = lines(later)
+    assert "Attention: it was to be revoked, and that has failed: take it as NOT revoked" in told
+    assert UNREVOKED in "\n".join(told)
+    assert (later.state != "failing") or any("tries again by itself at 2025-06-15 16:06 UTC" in line for line in told)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +185,11 @@ def test_files_that_could_not_be_seen_to_are_tried_again_where_that_is_owed(
     _, hint = failure(Outcome("www", 7, "failed", error, left, type=kind), NOW)
     assert ("acmed tries again by itself at the next run of acme-renew.timer." in hint) is promised
     assert "--force" not in hint
+
+
+def test_delivery_that_is_over_does_not_hide_a_renewal_that_is_tried_again() -> None:
+    left = replace(FAILING, error=DOWN, error_job="deliver", retry_at=IN_AN_HOUR)
+    assert "acmed tries again by itself at 2025-06-15 16:06 UTC" in outlook.promise(left, NOW)
 
 
 def test_what_cannot_be_read_is_not_said_to_be_missing() -> None:

@@ -94,6 +94,7 @@ def test_json_of_a_certificate() -> None:
         "endangered": False,
         "damaged": False,
         "lastErrorJob": None,
+        "unrevoked": False,
     }
 
 

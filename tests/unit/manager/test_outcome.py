@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is remembered of a job that failed."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from acmed.config import Certificate
 from acmed.manager import errors
 from acmed.manager.clock import DAY, HOUR, MINUTE, SECOND
 from acmed.manager.errors import Failure
-from acmed.manager.jobs import ORDER, RENEW, REVOKE
+from acmed.manager.jobs import DELIVER, ORDER, RENEW, RESTORE, REVOKE
 from acmed.manager.known.installed import Installed
 from acmed.manager.known.remembered import CertificateState, Told
-from acmed.manager.outcome import after, issued, revoked
+from acmed.manager.known.status import Status, Work
+from acmed.manager.outcome import after, asked_to_wait, issued, revoked
 from acmed.manager.ways import failover
+from acmed.names import Identifier
 
 NOW = 1_800_000_000 * SECOND
 
@@ -126,3 +132,63 @@ def test_error_is_of_the_job_that_failed_last() -> None:
     assert (failing.error_job, unrevoked.error_job) == (RENEW, REVOKE)
     assert (unrevoked.failures, unrevoked.retry_at) == (failing.failures, failing.retry_at)
     assert after(unrevoked, RENEW, None, NOW + DAY).error_job == ""
+
+
+def _status(state: CertificateState) -> Status:
+    return Status("www", None, "", state, state.installed)
+
+
+def test_certificate_is_unrevoked_until_it_is_revoked_or_another_one_is_there() -> None:
+    """Whatever else is done, or fails, meanwhile."""
+    there = Installed("s", "f1", "01", "CN=CA", (), NOW - 80 * DAY, NOW + 10 * DAY)
+    down = Failure(errors.UNREACHABLE, "down")
+    state = after(CertificateState(installed=there), REVOKE, down, NOW)
+    assert _status(state).unrevoked
+    for kind, failure in ((RESTORE, None), (DELIVER, None), (DELIVER, down), (RENEW, down), (DELIVER, None)):
+        state = after(state, kind, failure, NOW)
+        assert _status(state).unrevoked
+    assert not _status(revoked(state, "f1", True, NOW)).unrevoked
+    assert not _status(after(state, RENEW, None, NOW)).unrevoked
+    assert not _status(replace(state, installed=replace(there, fingerprint="f2"))).unrevoked
+
+
+@pytest.mark.parametrize("kind", [DELIVER, RESTORE])
+def test_error_that_is_put_right_is_over_beside_a_renewal_that_is_tried_again(kind: str) -> None:
+    failing = after(CertificateState(), RENEW, Failure(errors.UNREACHABLE, "down"), NOW)
+    both = after(failing, kind, Failure(errors.INSTALL_FAILED, "nginx"), NOW + SECOND)
+    assert both.error_message == "nginx"
+    left = after(both, kind, None, NOW + 2 * SECOND)
+    assert (left.error_name, left.error_message, left.error_job) == ("", "", "")
+    assert (left.failures, left.retry_at) == (1, failing.retry_at)
+    assert left.waits_until(NOW + 3 * SECOND) == failing.retry_at
+    other = RESTORE if kind == DELIVER else DELIVER
+    assert after(both, other, None, NOW + 2 * SECOND) == both
+
+
+def test_what_the_ca_asked_for_counts_for_a_renewal_that_falls_due() -> None:
+    """It was refused before its time, so that it is no failure."""
+    limit = Failure("org.acmed1.AcmeError.rateLimited", "wait", 20 * 3600)
+    there = Installed("s", "f1", "01", "CN=CA", ("www.example.com",), NOW - 60 * DAY + HOUR, NOW + 30 * DAY + HOUR)
+    configured = Certificate("www", Path("www.toml"), (Identifier("dns", "www.example.com"),), "default")
+    status = Status("www", configured, "", asked_to_wait(CertificateState(installed=there), limit, NOW), there)
+    until = NOW + 20 * HOUR
+    assert not status.is_due(NOW)
+    assert status.next_attempt(NOW) == until
+    for now in (NOW + 2 * HOUR, until - 1):
+        assert status.is_due(now)
+        assert status.work(now) is not Work.RENEW
+        assert status.next_attempt(now) == until
+    assert status.work(until) is Work.RENEW
+
+
+def test_what_the_ca_asked_for_is_not_waited_for_longer_after_a_clock_was_set_back() -> None:
+    """By far: it was ahead when the CA asked."""
+    there = Installed("s", "f1", "01", "CN=CA", (), NOW - 80 * DAY, NOW + 90 * DAY)
+    limit = Failure("org.acmed1.AcmeError.rateLimited", "wait", DAY // SECOND)
+    state = asked_to_wait(CertificateState(installed=there), limit, NOW + 20 * DAY)
+    assert state.waits_until(NOW + 20 * DAY) == NOW + 21 * DAY
+    assert state.waits_until(NOW) == 0
+    assert revoked(state, "f1", True, NOW).retry_at == 0
+    ahead = revoked(state, "f1", True, NOW + 20 * DAY)
+    assert (ahead.failures, ahead.retry_at) == (1, NOW + 21 * DAY)
+    assert ahead.waits_until(NOW) == 0

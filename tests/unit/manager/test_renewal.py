@@ -6,7 +6,7 @@ import pytest
 from acmed.manager.clock import DAY, HOUR, MINUTE, SECOND
 from acmed.manager.known.installed import Installed
 from acmed.manager.known.remembered import Window
-from acmed.manager.upkeep.renewal import endangered_at, planned, renew_at, retry_at
+from acmed.manager.upkeep.renewal import endangered_at, planned, renew_at, retry_at, settled_at
 
 _BEGIN = 1_700_000_000 * SECOND
 _HALF = "8" + 63 * "0"  # a fingerprint in the middle of all
@@ -60,21 +60,24 @@ def test_window_of_the_ca_comes_before_the_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "obtained", "after"),
+    ("lifetime", "age", "wait"),
     [
-        (90 * DAY, 0, DAY),
+        (90 * DAY, 49 * HOUR, 0),
+        (90 * DAY, 47 * HOUR, DAY),
         (6 * DAY, 0, DAY),
-        # Its notBefore is before it was there.
-        (90 * DAY, 23 * HOUR, 47 * HOUR),
         # In a day one that lives so short would be in danger.
-        (DAY, 0, 6 * HOUR),
-        (DAY, 17 * HOUR, 18 * HOUR),
+        (DAY, 13 * HOUR, 0),
+        (DAY, 11 * HOUR, 6 * HOUR),
+        # The clock was set back.
+        (90 * DAY, -DAY, DAY),
     ],
 )
-def test_window_that_each_new_certificate_has_behind_it(lifetime: int, obtained: int, after: int) -> None:
-    """A CA that wants each at once gets its way once a day, and not at each run of the timer."""
-    window = _window(-2 * DAY, -DAY)
-    assert renew_at(_installed(lifetime), None, window, _BEGIN + obtained) == _BEGIN + after
+def test_window_that_each_new_certificate_has_behind_it(lifetime: int, age: int, wait: int) -> None:
+    """The first is replaced at once; one that has replaced another which was young waits. age: of the one before."""
+    settled = settled_at(_installed(lifetime), _BEGIN, _BEGIN - age)
+    assert settled == (_BEGIN + wait if wait else 0)
+    if wait:
+        assert renew_at(_installed(lifetime), None, _window(-2 * DAY, -DAY), settled) == _BEGIN + wait
 
 
 def test_window_of_one_that_lives_short() -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,6 +77,29 @@ def test_all_that_is_known_is_read_by_the_next_run(tmp_path: Path) -> None:
     assert Store(tmp_path).account("default") == store.account("default") == AccountState()
 
 
+def test_that_a_ca_was_asked_survives_a_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file, and its name. What else is known of an account can be asked again."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    store = Store(tmp_path)
+    store.cache_account("default", AccountState(status="valid"))
+    assert len(synced) == 0
+    for state in (AccountState(asked="https://ca.example/"), AccountState(asked="https://ca.example/", told=1)):
+        synced.clear()
+        store.cache_account("default", state)
+        assert len(synced) == 2
+
+
+def test_that_a_ca_was_asked_is_not_taken_as_kept_where_it_is_not(tmp_path: Path) -> None:
+    store, asked = Store(tmp_path), AccountState(asked="https://ca.example/")
+    (tmp_path / "accounts" / ".default.json.new").mkdir()
+    for _ in range(2):
+        with pytest.raises(OSError, match="default"):
+            store.cache_account("default", asked)
+        assert store.account("default") == AccountState()
+    store.cache_account("default", AccountState(status="valid"))
+
+
 def test_what_is_owed_is_read_by_the_next_run(tmp_path: Path) -> None:
     store, owed = Store(tmp_path), Owed(_JOB.presented, 1, 2, 3, 4)
     store.save_owed("www.example.com", owed)
@@ -144,7 +168,7 @@ def test_what_an_older_acmed_ordered_had_what_it_always_had(tmp_path: Path) -> N
     Store(tmp_path).save_certificate("www", replace(_STATE, issued=issued))
     (path,) = (tmp_path / "certificates").iterdir()
     written = json.loads(path.read_text())
-    for later in ("key_usage", "hash", "directory", "backdated", "obtained"):
+    for later in ("key_usage", "hash", "directory", "backdated", "obtained", "settled"):
         del written["issued"][later]
     path.write_text(json.dumps(written))
     assert Store(tmp_path).certificate("www").issued == issued

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""In PID 1's place where there is none: runs what acmed.privd.creds has it run, connected to the same sockets."""
+"""In PID 1's place where there is none: runs what acmed.privd.accounts.creds has it run, with the same sockets."""
 
 import asyncio
 import socket

@@ -336,3 +336,25 @@ def test_an_account_that_was_never_registered_goes_at_once(tmp_path: Path, monke
     rig.call("retire_account", "fresh")
     assert not rig.places.configuration().accounts
     assert [path.name for path in rig.archived()] == ["account.toml", "acmed.accounts"]
+
+
+@pytest.mark.parametrize("path", ["certificates.d/mine.toml", "certificates.d/broken.toml", "acmed.toml.d/mine.toml"])
+def test_an_account_that_was_never_registered_stays_where_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """acmed says what it was for: root's own files would be broken without it."""
+    rig = AccountRig(tmp_path, monkeypatch)
+    rig.add("fresh")
+    names = {"broken": "names = []\n", "mine": 'names = ["a.example.com"]\n'}[Path(path).stem]
+    rig.configure(path, (names if "certificates.d" in path else "[defaults]\n") + 'account = "fresh"\n')
+    assert "'fresh' is used by" in str(rig.refused("retire_account", "fresh").parameters["message"])
+    assert rig.places.account_file("fresh").exists()
+
+
+def test_an_account_that_is_broken_elsewhere_stays_where_it_is_named(rig: AccountRig) -> None:
+    rig.configure(f"certificates.d/{NAME}.toml", f'names = ["{NAME}"]\naccount = "main"\n')
+    rig.configure("acmed.toml.d/z-other.toml", "[account.main]\ncontcat = []\n")
+    assert "main" not in rig.places.configuration().accounts
+    assert f"used by certificate {NAME};" in str(rig.refused("retire_account").parameters["message"])
+    assert rig.places.account_file("main").exists()
+    assert (rig.places.credentials / "main").exists()

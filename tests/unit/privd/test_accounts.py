@@ -15,7 +15,7 @@ import pytest
 from acmed import base64url
 from acmed.config.model import AccountKeyType
 from acmed.privd import permits
-from acmed.privd.accounts import accountfile
+from acmed.privd.accounts import accountfile, seal
 from acmed.privd.handlers.accounts import Accounts
 from acmed.privd.refusal import refusal
 from acmed.varlink import Call, VarlinkError
@@ -320,6 +320,44 @@ def test_a_binding_is_for_its_directory(rig: AccountRig) -> None:
     rig.call("set_account_uri", "fresh", uri="https://another.example/acct/1")
     error = rig.refused("seal_binding", "fresh", **BINDING)
     assert "is there already, for https://another.example/dir" in str(error.parameters["message"])
+
+
+def test_a_binding_does_not_take_the_place_of_another_cas(rig: AccountRig) -> None:
+    """The account's table would have the one CA's key id, and the other one's HMAC key."""
+    rig.call("seal_binding", "fresh", **BINDING)
+    rig.add("fresh")
+    sealed, other = (rig.places.bindings / "fresh").read_bytes(), {"directory": "https://another.example/dir"}
+    error = rig.refused("seal_binding", "fresh", **(BINDING | other | {"key_id": "kid-2", "hmac_key": "A" * 43}))
+    assert error.name == "org.acmed.Priv.InvalidConfiguration"
+    assert f"has a binding at {DIRECTORY} already" in str(error.parameters["message"])
+    assert "acmectl account deactivate fresh" in str(error.parameters["message"])
+    rig.add("fresh")
+    assert (rig.places.bindings / "fresh").read_bytes() == sealed
+    assert table(rig, "fresh")["eab-key-id"] == "kid-1"
+    rig.add("fresh", **other)  # without one
+    assert "eab-key-id" not in table(rig, "fresh")
+
+
+def test_a_note_is_never_about_another_key(rig: AccountRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash after the key was sealed, and before it was noted for which CA."""
+    rig.add("fresh")
+    rig.call("seal_binding", "fresh", **BINDING)
+    sealing = seal.seal
+
+    def dying(*arguments: Any) -> None:
+        sealing(*arguments)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(seal, "seal", dying)
+        with pytest.raises(Killed):
+            rig.call("seal_binding", "fresh", **(BINDING | {"directory": "https://another.example/dir"}))
+    rig.add("fresh")
+    assert "eab-key-id" not in table(rig, "fresh")
+
+
+class Killed(BaseException):
+    """The daemon ends here."""
 
 
 def test_a_slip_in_the_directory_of_an_account_has_a_way_out(rig: AccountRig) -> None:

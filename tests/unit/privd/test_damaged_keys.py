@@ -29,19 +29,32 @@ def another(path: Path) -> None:
     path.write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
 
 
-def altered(path: Path) -> None:
+def with_number(path: Path, change: Callable[[int], int]) -> None:
     """The private part alone: the public one is in the file besides (RFC 5915 section 3)."""
     key = keys.from_pem(path.read_bytes())
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    number = key.private_numbers().private_value.to_bytes(32, "big")
-    changed = der.replace(number, number[:-1] + bytes([number[-1] ^ 1]))
+    number = key.private_numbers().private_value
+    changed = der.replace(number.to_bytes(32, "big"), change(number).to_bytes(32, "big"))
     assert changed != der
     body = base64.encodebytes(changed).decode()
     path.write_text(f"-----BEGIN PRIVATE KEY-----\n{body}-----END PRIVATE KEY-----\n")
 
 
-damages = pytest.mark.parametrize("damage", [empty, truncated, another, altered])
+def altered(path: Path) -> None:
+    with_number(path, lambda number: number ^ 1)
+
+
+def zero(path: Path) -> None:
+    with_number(path, lambda _: 0)
+
+
+def order(path: Path) -> None:
+    """Of P-256 (SEC 2 section 2.4.2); private parts are less."""
+    with_number(path, lambda _: 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551)
+
+
+damages = pytest.mark.parametrize("damage", [empty, truncated, another, altered, zero, order])
 
 
 def public_key(made: dict[str, str]) -> bytes:
@@ -84,6 +97,39 @@ def test_between_order_and_installation(rig: Rig, damage: Callable[[Path], None]
     assert rig.request(job=2)["csr"] != made["csr"]
     rig.order(job=3)
     check_published(rig)
+
+
+@damages
+def test_after_installation_it_keeps_nothing_from_being_installed(rig: Rig, damage: Callable[[Path], None]) -> None:
+    """acmed was killed before it heard that all was done."""
+    made = rig.request(job=1)
+    chain = issue(made["csr"])
+    installed = rig.install(made["request"], chain)
+    before = rig.published()
+    damage(rig.places.pending(NAME) / "privkey.pem")
+    assert rig.install(made["request"], chain) == installed
+    assert rig.published() == before
+
+
+@damages
+def test_within_the_installation(rig: Rig, damage: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The set was kept, and not published yet."""
+
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    made = rig.request(job=1)
+    chain = issue(made["csr"])
+    with monkeypatch.context() as patch:
+        patch.setattr(sets, "publish", fails)
+        with pytest.raises(VarlinkError, match="No space left"):
+            rig.install(made["request"], chain)
+    assert list(rig.places.sets(NAME).iterdir())
+    damage(rig.places.pending(NAME) / "privkey.pem")
+    with pytest.raises(VarlinkError) as caught:
+        rig.install(made["request"], chain)
+    assert "privkey.pem is damaged" in caught.value.parameters["message"]
+    assert not (rig.places.certificates / NAME).exists()
 
 
 def test_of_rsa(rig: Rig) -> None:

@@ -5,6 +5,8 @@ import grp
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from tests.unit.privd.test_provided import pem, provide
 from tests.unit.verify.issuing import request
 
 ALL = ["privkey", "cert", "chain", "fullchain"]
+
+ROOT_DIRECTORY = Path(__file__).parents[3]
 
 
 def restore(rig: Rig, certificate: str = NAME) -> list[str]:
@@ -248,6 +252,25 @@ def test_what_another_user_owns_is_not_kept(rig: Rig) -> None:
     empty(master / "privkey.pem")
     os.chown(rig.places.certificates / NAME / "privkey.pem", 65534, -1)
     assert is_not_issued(rig)
+
+
+@pytest.mark.parametrize("kind", ALL[:3])
+def test_what_is_roots_and_out_of_reach_is_not_lost(rig: Rig, kind: str) -> None:
+    """The host's trouble, such as its mode or an LSM: it may pass, and no other certificate is ordered for it."""
+    rig.order()
+    (master,) = rig.places.sets(NAME).iterdir()
+    path = master / f"{kind}.pem"
+    path.chmod(0)
+    script = (
+        "import sys; from pathlib import Path; from tests.unit.privd import test_restore;"
+        "test_restore.restore(test_restore.Rig(Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", script, str(rig.directory)]
+    if os.geteuid() == 0:  # as acme-privd.service has it: root without CAP_DAC_OVERRIDE
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    done = subprocess.run(command, cwd=ROOT_DIRECTORY, capture_output=True, text=True, check=False)
+    assert "org.acmed.Priv.InstallFailed" in done.stderr
+    assert f"{path}: Permission denied" in done.stderr
 
 
 def test_an_older_set_is_not_put_right_from_what_is_published(rig: Rig) -> None:

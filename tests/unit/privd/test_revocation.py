@@ -6,6 +6,8 @@ import hashlib
 import json
 import re
 import stat
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmed import pem
 from acmed.keyd import permits
+from acmed.privd import keys
 from acmed.privd.installed import sets
 from acmed.reasons import REASONS
 from acmed.varlink import VarlinkError
@@ -408,14 +411,74 @@ def test_a_set_that_does_not_say_its_key_shares_none(rig: Rig) -> None:
     assert not (rig.places.state / "retired-keys").exists()
 
 
-def test_a_certificate_in_the_place_of_the_installed_one(rig: Rig) -> None:
-    """Nothing but what was verified is revoked."""
-    rig.order(job=1)
-    other = issue(rig.request(job=2)["csr"]).partition("-----END CERTIFICATE-----\n")
-    (path,) = rig.places.sets(NAME).glob("*/cert.pem")
-    path.write_text(other[0] + other[1])
-    for call in (("permit_revoke", NAME, 4), ("sign_revocation", NAME, URL, NONCE, 4)):
-        error = refused(rig, *call)
-        assert error.name == "org.acmed.Priv.InstallFailed"
-        assert "cert.pem is not what set.json says" in error.parameters["message"]
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def another_key(path: Path) -> None:
+    path.write_bytes(keys.to_pem(ec.generate_private_key(ec.SECP256R1())))
+
+
+def another_certificate(path: Path) -> None:
+    path.write_bytes(CA.certificate.public_bytes(Encoding.PEM))
+
+
+DAMAGES = [
+    ("privkey.pem", remove),
+    ("privkey.pem", another_key),
+    ("cert.pem", remove),
+    ("cert.pem", another_certificate),
+    ("chain.pem", remove),
+]
+CALLS = [("permit_revoke", NAME, 1), ("sign_revocation", NAME, URL, NONCE, 1)]
+
+
+def retired(rig: Rig) -> list[bool]:
+    """Of each retired key, whether it was compromised."""
+    return [json.loads(path.read_text())["compromised"] for path in rig.places.state.glob("retired-keys/*")]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(("file", "damage"), DAMAGES)
+def test_what_is_kept_is_damaged(rig: Rig, file: str, damage: Callable[[Path], None], call: tuple[Any, ...]) -> None:
+    """What is published stands in for it: revoked is what was verified, with its own key."""
+    rig.order()
+    before = rig.published()
+    (master,) = rig.places.sets(NAME).iterdir()
+    damage(master / file)
+    method, *parameters = call
+    answer = rig.run(lambda priv: getattr(priv, method)(ROOT, 2, *parameters))
+    if method == "sign_revocation":
+        key = keys.from_pem(before["privkey.pem"])
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        jwk = json.loads(decoded(answer["protected"]))["jwk"]
+        assert int.from_bytes(decoded(jwk["x"]), "big") == key.public_key().public_numbers().x
+    else:
+        assert base64.b64decode(answer["der"]) == der(rig)
+    assert retired(rig) == [True]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_certificate_is_damaged_wherever_it_is(rig: Rig, call: tuple[Any, ...]) -> None:
+    """Nothing but what was verified is revoked; but the key, which is known, is not used again."""
+    rig.order()
+    (master,) = rig.places.sets(NAME).iterdir()
+    for place in (master, rig.places.certificates / NAME):
+        another_certificate(place / "cert.pem")
+    error = refused(rig, *call)
+    assert error.name == "org.acmed.Priv.InstallFailed"
+    assert f"cert.pem or chain.pem in {master} is damaged" in error.parameters["message"]
     assert not any(permit["kind"] == "revoke" for permit in rig.permits())
+    assert retired(rig) == [True]
+
+
+def test_the_key_is_damaged_wherever_it_is(rig: Rig) -> None:
+    rig.order()
+    (master,) = rig.places.sets(NAME).iterdir()
+    for place in (master, rig.places.certificates / NAME):
+        another_key(place / "privkey.pem")
+    error = refused(rig, "sign_revocation", NAME, URL, NONCE, 1)
+    assert error.name == "org.acmed.Priv.InstallFailed"
+    assert f"privkey.pem in {master} is damaged" in error.parameters["message"]
+    assert retired(rig) == [True]
+    assert "der" in rig.run(lambda priv: priv.permit_revoke(ROOT, 2, NAME, 1)), "the account's key can revoke it still"

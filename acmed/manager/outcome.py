@@ -50,7 +50,7 @@ def is_lasting(status: Status, kind: str, failure: Failure, now: int) -> bool:
 
 def asked_to_wait(state: CertificateState, failure: Failure, now: int) -> CertificateState:
     """The state of a certificate after a failure that is not lasting: as it was, but for the time that the CA has asked
-    for, which counts if it falls due, or is revoked, meanwhile.
+    for, which counts if it is revoked meanwhile. What falls due asks anew: it may be for other names, or elsewhere.
     """
     wait = _wait(state, failure, now)
     return _limited(state, wait, now) if wait else state

@@ -159,9 +159,6 @@ class CertificateState(Attempts):
         """A clock that was set back does not make that longer."""
         return self.limited_since <= now < self.limited_until
 
-    def waits_until(self, now: int) -> int:
-        return max(super().waits_until(now), self.limited_until if self.is_limited(now) else 0)
-
 
 @dataclass(frozen=True)
 class AccountState(Attempts):

@@ -51,9 +51,9 @@ def installed(places: Places, name: str) -> sets.Set:
 
 def certificate(places: Places, name: str, current: sets.Set) -> bytes:
     """The installed certificate (DER). Raises InstallFailed or OSError."""
-    cert = whole.issued(places, name, current)
+    cert = whole.certificate(places, name, current)
     if cert is None:
-        raise _damaged(places, name, current, "cert.pem or chain.pem")
+        raise _damaged(places, name, current, "cert.pem")
     (der,) = pem.certificates(cert.decode(), 1, MAX_CHAIN)
     return der
 

@@ -33,9 +33,9 @@ def content(places: Places, name: str, one: sets.Set) -> sets.Content | None:
     return sets.Content(key, part["cert"], part["chain"])
 
 
-def issued(places: Places, name: str, one: sets.Set) -> bytes | None:
-    """The certificate (PEM) of a set, if it is the one that was installed. Raises OSError."""
-    part = _part(places, name, one, _issued)
+def certificate(places: Places, name: str, one: sets.Set) -> bytes | None:
+    """The certificate (PEM) of a set without its chain, if it is what was installed. Raises OSError."""
+    part = _part(places, name, one, _leaf)
     return part["cert"] if part else None
 
 
@@ -78,17 +78,23 @@ def _key(directory: Path, one: sets.Set) -> _Part:
     return {"privkey": data}
 
 
-def _issued(directory: Path, one: sets.Set) -> _Part:
+def _leaf(directory: Path, one: sets.Set) -> _Part:
     """Raises OSError or ValueError."""
-    cert, chain = _read(directory / "cert.pem"), _read(directory / "chain.pem")
+    cert = _read(directory / "cert.pem")
     try:
         (leaf,) = pem.certificates(cert.decode(), 1, MAX_CHAIN)
     except ValueError as error:
         raise ValueError(f"cert.pem: {error}") from error
     if hashlib.sha256(leaf).hexdigest() != one.fingerprint:
         raise ValueError("cert.pem is not what set.json says")
+    return {"cert": cert}
+
+
+def _issued(directory: Path, one: sets.Set) -> _Part:
+    """Raises OSError or ValueError."""
+    cert, chain = _leaf(directory, one)["cert"], _read(directory / "chain.pem")
     if hashlib.sha256(cert + chain).hexdigest() != one.chain_sha256:
-        raise ValueError("cert.pem and chain.pem are not what set.json says")
+        raise ValueError("chain.pem is not what set.json says")
     return {"cert": cert, "chain": chain, "fullchain": cert + chain}
 
 

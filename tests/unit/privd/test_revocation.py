@@ -467,9 +467,18 @@ def test_the_certificate_is_damaged_wherever_it_is(rig: Rig, call: tuple[Any, ..
         another_certificate(place / "cert.pem")
     error = refused(rig, *call)
     assert error.name == "org.acmed.Priv.InstallFailed"
-    assert f"cert.pem or chain.pem in {master} is damaged" in error.parameters["message"]
+    assert f"cert.pem in {master} is damaged" in error.parameters["message"]
     assert not any(permit["kind"] == "revoke" for permit in rig.permits())
     assert retired(rig) == [True]
+
+
+def test_the_chain_that_is_damaged_wherever_it_is_keeps_nothing_from_being_revoked(rig: Rig) -> None:
+    rig.order()
+    (master,) = rig.places.sets(NAME).iterdir()
+    for place in (master, rig.places.certificates / NAME):
+        remove(place / "chain.pem")
+    answer = rig.run(lambda priv: priv.permit_revoke(ROOT, 2, NAME, 1))
+    assert base64.b64decode(answer["der"]) == der(rig)
 
 
 def test_the_key_is_damaged_wherever_it_is(rig: Rig) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# `make test` checks everything, as root on Debian 12 or 13; `make check` is the part that needs no machine, and no more
-# than a minute: without what pyproject.toml calls slow.
+# `make test` checks everything, as root on Debian 12 or 13; `make check` is the part that needs no machine, in
+# about a minute: without what pyproject.toml calls slow.
 
 # Debian's own interpreter: the libraries acmed runs with are those of the distribution.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/acmed

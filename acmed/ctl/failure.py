@@ -15,7 +15,6 @@ _FAILED = {
 }
 _OF_NO_CERTIFICATE = ("account", "authorize", "deactivate-account", "rollover-key", "update-account")
 _ALREADY_REVOKED = "org.acmed1.AcmeError.alreadyRevoked"
-_NOT_ISSUED = "org.acmed1.Error.NotIssued"
 
 
 def failure(outcome: Outcome, now: float) -> tuple[str, str]:
@@ -45,7 +44,7 @@ def _hint(outcome: Outcome, error: Error, now: float) -> str:
 
 def is_replaced(outcome: Outcome, error: Error) -> bool:
     """Whether what could not be put back is ordered anew, as a job of that type says."""
-    return outcome.id is not None and outcome.type == "restore" and error.name == _NOT_ISSUED
+    return outcome.id is not None and outcome.type == "restore" and error.name == outlook.NOT_ISSUED
 
 
 def _outlook(outcome: Outcome, error: Error, now: float) -> str:

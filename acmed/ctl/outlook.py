@@ -5,7 +5,7 @@ from acmed.ctl import times
 from acmed.ctl.records import Certificate
 
 INSTALL_FAILED = "org.acmed1.Error.InstallFailed"
-_NOT_ISSUED = "org.acmed1.Error.NotIssued"
+NOT_ISSUED = "org.acmed1.Error.NotIssued"
 _OF_FILES = ("deliver", "restore")
 _NOW = "now"
 
@@ -18,7 +18,7 @@ def is_left_alone(certificate: Certificate) -> bool:
 def is_lost(certificate: Certificate) -> bool:
     """Whether its files could not be put back, and another one is ordered."""
     error = certificate.error
-    return error is not None and (certificate.error_job, error.name) == ("restore", _NOT_ISSUED)
+    return error is not None and (certificate.error_job, error.name) == ("restore", NOT_ISSUED)
 
 
 def is_unseen(certificate: Certificate) -> bool:
